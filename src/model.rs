@@ -1,0 +1,14 @@
+//! The nouns everybody shares: ids, audiences, envelopes, callers.
+//!
+//! Owns: the words of `docs/architecture.md` as types.
+//! Never knows: async, bytes, sockets.
+
+mod audience;
+mod caller;
+mod envelope;
+mod ids;
+
+pub use audience::{Audience, Subject};
+pub use caller::Caller;
+pub use envelope::{Class, Envelope, Priority};
+pub use ids::{BadMessageId, ConnectionId, GroupName, HubName, MessageId, UserId};
