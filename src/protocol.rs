@@ -21,7 +21,7 @@ mod raw;
 mod wire;
 
 pub use arguments::Arguments;
-pub use encoded::Encoded;
+pub use encoded::{Encoded, FrameKind};
 pub use event::Event;
 pub use framing::{DEPTH_MAX, FrameError};
 pub use message::{
