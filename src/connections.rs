@@ -6,7 +6,7 @@
 //!
 //! A transport opens a connection with [`Connections::open`], gives the [`Pipe`] to an
 //! [`Endpoint`] and keeps a [`Source`] and a [`Sink`] behind it. Fan-out appends [`Frame`]s to
-//! outboxes and marks them dirty; the [`flusher`] writes each dirty outbox once a turn.
+//! outboxes and marks them dirty; the `flusher` writes each dirty outbox once a turn.
 //!
 //! Promise: appending never waits for a socket, and nobody's slowness costs anybody else.
 
