@@ -191,14 +191,12 @@ impl BindError {
     /// From a serde error, without the value that it may quote: that may be a secret.
     pub(super) fn without_value(error: impl ToString) -> Self {
         let error = error.to_string();
-        let kind = ["missing field", "duplicate field"].iter().any(|kind| error.starts_with(kind));
-        Self::new(if kind {
-            error.as_str()
-        } else {
-            match error.rfind("expected ") {
-                Some(place) => &error[place..],
-                None => "the value does not fit the type",
-            }
+        let starts = |kinds: [&str; 2]| kinds.iter().any(|kind| error.starts_with(kind));
+        let expected = error.rfind("expected ").filter(|_| starts(["invalid ", "unknown "]));
+        Self::new(match expected {
+            Some(place) => &error[place..],
+            None if starts(["missing field", "duplicate field"]) => &error,
+            None => "the value does not fit the type",
         })
     }
 }

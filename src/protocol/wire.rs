@@ -76,3 +76,81 @@ impl FromWire for RawValue {
         Ok(raw.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Order {
+        id: u64,
+        note: Option<String>,
+        from: IpAddr,
+        state: State,
+        lines: Vec<(String, f64)>,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum State {
+        Open,
+        Held { until: i64 },
+    }
+
+    fn through<T: ToWire + FromWire>(protocol: Protocol, value: &T) -> T {
+        let mut out = Vec::new();
+        value.write(protocol, &mut out).unwrap();
+        RawValue::parse(protocol, out.into()).unwrap().bind().unwrap()
+    }
+
+    #[test]
+    fn a_type_binds_from_what_it_was_written_as() {
+        for protocol in [Protocol::Json, Protocol::MessagePack] {
+            for state in [State::Open, State::Held { until: -1 }] {
+                let from = "10.0.0.1".parse().unwrap();
+                let lines = vec![("a".into(), 1.5), ("b".into(), 2.0)];
+                let order = Order { id: u64::MAX, note: None, from, state, lines };
+                assert_eq!(through(protocol, &order), order);
+            }
+        }
+    }
+
+    #[test]
+    fn both_protocols_say_the_same_of_a_type() {
+        let from: IpAddr = "10.0.0.1".parse().unwrap();
+        let order = Order { id: 7, note: None, from, state: State::Open, lines: vec![] };
+        let (mut json, mut message_pack) = (Vec::new(), Vec::new());
+        order.write(Protocol::Json, &mut json).unwrap();
+        let raw = {
+            order.write(Protocol::MessagePack, &mut message_pack).unwrap();
+            RawValue::parse(Protocol::MessagePack, message_pack.into()).unwrap()
+        };
+        let mut converted = Vec::new();
+        raw.write_as(Protocol::Json, &mut converted).unwrap();
+        assert_eq!(converted, json);
+    }
+
+    #[test]
+    fn an_error_does_not_quote_the_value() {
+        let secret = RawValue::parse(Protocol::Json, "\"my expected secret\"".into()).unwrap();
+        let mut packed = Vec::new();
+        secret.write_as(Protocol::MessagePack, &mut packed).unwrap();
+        let packed = RawValue::parse(Protocol::MessagePack, packed.into()).unwrap();
+        for raw in [&secret, &packed] {
+            for error in [raw.bind::<i32>().unwrap_err(), raw.bind::<State>().unwrap_err()] {
+                assert!(!error.to_string().contains("secret"), "{error}");
+            }
+        }
+        assert!(secret.bind::<i32>().unwrap_err().to_string().starts_with("expected i32"));
+    }
+
+    #[test]
+    fn infinity_and_nan_are_null_in_json() {
+        let mut out = Vec::new();
+        (f64::NAN, f32::INFINITY).write(Protocol::Json, &mut out).unwrap();
+        assert_eq!(out, b"[null,null]");
+    }
+}
