@@ -1,6 +1,8 @@
 //! The golden vectors of the protocol reference (sections 3 and 4.4 to 4.6) and of ASP.NET Core's
 //! recorded answers, read from `tests/vectors/`.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod meaning;
 
 use bytes::{Bytes, BytesMut};

@@ -194,7 +194,9 @@ impl Fields {
             "headers" => headers(text, scanner)?,
             "allowReconnect" => self.allow_reconnect = boolean(key, scanner)?,
             "sequenceId" => self.sequence_id = integer_or_null(key, scanner)?,
-            _ => drop(scanner.skip(PROPERTY_DEPTH_MAX)?),
+            _ => {
+                scanner.skip(PROPERTY_DEPTH_MAX)?;
+            }
         }
         Ok(())
     }
