@@ -48,7 +48,8 @@ fn read(protocol: Protocol, mut stream: BytesMut) -> Result<Vec<HubMessage>, Str
 fn every_valid_vector_is_read_with_its_meaning() {
     for vector in valid() {
         for (protocol, stream) in streams(&vector) {
-            let messages = read(protocol, stream).expect(&vector["id"].to_string());
+            let messages =
+                read(protocol, stream).unwrap_or_else(|error| panic!("{vector}: {error}"));
             let meant: Vec<Value> = messages.iter().map(meaning).collect();
             let expected = match (protocol, &vector["hexMessages"]) {
                 (Protocol::MessagePack, Value::Array(of_hex)) => of_hex,
