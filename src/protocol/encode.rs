@@ -15,8 +15,6 @@ use super::wire::{Protocol, ToWire};
 
 /// Room for what a message holds besides its texts.
 const FRAME_CAPACITY: usize = 64;
-/// Room for values of a length nobody knows yet; most events fit.
-const VALUE_CAPACITY: usize = 448;
 
 /// Type 1; with an id it is a question to a client.
 pub fn invocation(
@@ -38,7 +36,7 @@ pub fn client_invocation(
     stream_ids: &[&str],
 ) -> Result<Encoded, EncodeError> {
     let kind = if streaming { 4 } else { 1 };
-    let capacity = FRAME_CAPACITY + target.len() + VALUE_CAPACITY;
+    let capacity = FRAME_CAPACITY + target.len() + arguments.len_hint();
     framed(protocol, capacity, |out| match protocol {
         Protocol::Json => {
             json_head(kind, id, out);
@@ -75,7 +73,7 @@ pub fn stream_item(
     id: &str,
     item: &dyn ToWire,
 ) -> Result<Encoded, EncodeError> {
-    framed(protocol, FRAME_CAPACITY + VALUE_CAPACITY, |out| match protocol {
+    framed(protocol, FRAME_CAPACITY + item.len_hint(), |out| match protocol {
         Protocol::Json => {
             json_head(2, Some(id), out);
             out.extend_from_slice(b",\"item\":");
@@ -96,7 +94,7 @@ pub fn completion_value(
     id: &str,
     value: &dyn ToWire,
 ) -> Result<Encoded, EncodeError> {
-    framed(protocol, FRAME_CAPACITY + VALUE_CAPACITY, |out| match protocol {
+    framed(protocol, FRAME_CAPACITY + value.len_hint(), |out| match protocol {
         Protocol::Json => {
             json_head(3, Some(id), out);
             out.extend_from_slice(b",\"result\":");
@@ -281,9 +279,9 @@ mod tests {
         assert_eq!([call(None, &[]), call(Some("1"), &[]), call(Some("1"), &["2"])], [15, 16, 18]);
         let error = Some("error".to_owned());
         assert_eq!(close(PACKED, &Close { error, allow_reconnect: false }).payload_len(), 10);
-        assert_eq!(stream_item(PACKED, "1", &"").unwrap().payload_len(), 6);
-        assert_eq!(completion_void(PACKED, "1").payload_len(), 6);
-        assert_eq!(cancel_invocation(PACKED, "1").payload_len(), 5);
+        assert_eq!(stream_item(PACKED, "1", &"").unwrap().payload_len(), 7);
+        assert_eq!(completion_void(PACKED, "1").payload_len(), 7);
+        assert_eq!(cancel_invocation(PACKED, "1").payload_len(), 6);
     }
 
     #[test]

@@ -30,6 +30,11 @@ impl Protocol {
 pub trait ToWire: Send + Sync {
     /// Appends the value; on an error what was appended is to be thrown away.
     fn write(&self, protocol: Protocol, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// About how many bytes that will be; a wrong guess costs time, nothing else.
+    fn len_hint(&self) -> usize {
+        192
+    }
 }
 
 impl<T: Serialize + Send + Sync> ToWire for T {
@@ -48,6 +53,10 @@ impl<T: Serialize + Send + Sync> ToWire for T {
 impl ToWire for RawValue {
     fn write(&self, protocol: Protocol, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.write_as(protocol, out)
+    }
+
+    fn len_hint(&self) -> usize {
+        self.bytes().len()
     }
 }
 
