@@ -10,7 +10,9 @@ pub trait Arguments: Send + Sync {
     fn write(&self, protocol: Protocol, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
     /// About how many bytes that will be; a wrong guess costs time, nothing else.
-    fn len_hint(&self) -> usize;
+    fn len_hint(&self) -> usize {
+        256
+    }
 }
 
 /// Appends an array of what `items` are.

@@ -73,8 +73,13 @@ impl<T: DeserializeOwned> FromWire for T {
             Protocol::Json => serde_json::from_slice(bytes).map_err(BindError::without_value),
             Protocol::MessagePack => {
                 let deserializer = rmp_serde::Deserializer::from_read_ref(&bytes[..]);
-                T::deserialize(&mut deserializer.with_human_readable())
-                    .map_err(BindError::without_value)
+                T::deserialize(&mut deserializer.with_human_readable()).or_else(|error| {
+                    // What has a form of its own in MessagePack alone (a timestamp, `bin`) binds
+                    // as what a JSON client would have sent.
+                    let mut json = Vec::with_capacity(bytes.len());
+                    raw.write_as(Protocol::Json, &mut json).map_err(BindError::new)?;
+                    serde_json::from_slice(&json).map_err(|_| BindError::without_value(error))
+                })
             }
         }
     }
@@ -140,6 +145,18 @@ mod tests {
         let mut converted = Vec::new();
         raw.write_as(Protocol::Json, &mut converted).unwrap();
         assert_eq!(converted, json);
+    }
+
+    #[test]
+    fn a_date_binds_from_a_text_and_from_a_timestamp() {
+        let date = chrono::DateTime::from_timestamp(0x6593_7d25, 0).unwrap();
+        let text = RawValue::parse(Protocol::Json, "\"2024-01-02T03:04:05.000Z\"".into()).unwrap();
+        assert_eq!(text.bind::<chrono::DateTime<chrono::Utc>>().unwrap(), date);
+        let bytes = &[0xd6, 0xff, 0x65, 0x93, 0x7d, 0x25];
+        let stamp = RawValue::parse(Protocol::MessagePack, bytes[..].into()).unwrap();
+        assert_eq!(stamp.bind::<chrono::DateTime<chrono::Utc>>().unwrap(), date);
+        assert_eq!(stamp.bind::<serde_json::Value>().unwrap(), "2024-01-02T03:04:05Z");
+        assert!(stamp.bind::<i32>().is_err());
     }
 
     #[test]
