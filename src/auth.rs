@@ -4,5 +4,7 @@
 //! Never knows: hubs, transports.
 
 mod authenticator;
+mod peer;
 
 pub use authenticator::{Anonymous, Authenticator, Refusal};
+pub use peer::PeerAddr;
