@@ -252,6 +252,11 @@ impl Outbox {
         std::mem::take(&mut self.changed)
     }
 
+    /// Whether nothing more will be written: all is, or there is no way out.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_drained() || self.outlet.is_none()
+    }
+
     pub(super) fn waiting(&self) -> (usize, usize) {
         (self.waiting.len(), self.waiting_bytes)
     }

@@ -193,11 +193,9 @@ impl Connection {
             let room = self.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            let outbox = self.outbox.lock();
-            if outbox.is_drained() || outbox.outlet().is_none() {
+            if self.outbox.lock().is_over() {
                 break;
             }
-            drop(outbox);
             room.await;
         }
         self.waiters.fetch_sub(1, Ordering::AcqRel);
