@@ -1,1 +1,18 @@
-//! To come.
+//! Delivery: one message reaches its audience.
+//!
+//! Owns: fan-out, membership across nodes, questions to clients; later acks, retries, dead letters.
+//! Never knows: which hub speaks, which socket listens, that HTTP exists.
+//!
+//! A message walks through these files from top to bottom: `outlet` takes it and gives it to the
+//! backplane; `fan_out` finds its readers here. `members` keeps who is in which group, and
+//! `questions` waits for what single clients answer.
+
+mod fan_out;
+mod members;
+mod metrics;
+mod outlet;
+mod questions;
+
+pub use metrics::Metrics;
+pub use outlet::{Delivery, DeliveryError};
+pub use questions::{Answered, AskError};

@@ -17,11 +17,12 @@ pub mod handshake;
 mod json;
 mod message;
 mod messagepack;
+pub mod metrics;
 mod raw;
 mod wire;
 
 pub use arguments::Arguments;
-pub use encoded::Encoded;
+pub use encoded::{Encoded, FrameKind};
 pub use event::Event;
 pub use framing::{DEPTH_MAX, FrameError};
 pub use message::{

@@ -1,0 +1,49 @@
+//! Why a connection is over.
+
+/// The first of these to happen is the reason; later ones change nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The client ended its transport in good order: close frame, DELETE, stream closed.
+    ClientLeft,
+    /// The transport broke, and nobody may resume the connection.
+    Lost,
+    /// A write made no progress for the send timeout.
+    SendTimedOut,
+    /// No complete handshake request in time.
+    HandshakeTimedOut,
+    /// The client had pinged and then was silent for too long.
+    ClientTimedOut,
+    /// The outbox overflowed; a Close that says so is already on its way.
+    TooSlow,
+    /// The caller's credential ended.
+    Expired,
+    /// Nobody came back for a parked connection, or it may not be parked.
+    NotResumed,
+    /// Somebody with the right to it asked for the end; the text goes to the client.
+    Asked {
+        /// What the client is told.
+        reason: Option<String>,
+        /// Whether it may come back.
+        allow_reconnect: bool,
+    },
+    /// The server stops; the client may come back, to another node.
+    Stopping,
+}
+
+impl End {
+    /// A short name for logs and metric labels.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ClientLeft => "client_left",
+            Self::Lost => "lost",
+            Self::SendTimedOut => "send_timeout",
+            Self::HandshakeTimedOut => "handshake_timeout",
+            Self::ClientTimedOut => "client_timeout",
+            Self::TooSlow => "too_slow",
+            Self::Expired => "expired",
+            Self::NotResumed => "not_resumed",
+            Self::Asked { .. } => "asked",
+            Self::Stopping => "stopping",
+        }
+    }
+}

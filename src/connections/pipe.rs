@@ -1,0 +1,188 @@
+//! The end of a connection that its session holds.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+
+use super::connection::Connection;
+use super::end::End;
+use super::frame::Frame;
+use super::outbox::Wake;
+use super::sink::{Inbound, Outlet, Source};
+use crate::protocol::{Close, Protocol, encode};
+
+/// What a session reads.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Bytes were appended to the buffer.
+    Data,
+    /// A new socket has taken over: an unfinished message is void, the client's Sequence follows.
+    Resumed,
+    /// The connection is over; call [`Pipe::finish`] after the last words.
+    Ended(End),
+}
+
+/// Reads what the client sends, whatever sockets come and go, and ends the connection.
+/// Dropping it ends the connection at once.
+pub struct Pipe {
+    connection: Arc<Connection>,
+    source: Option<Box<dyn Source>>,
+}
+
+impl Pipe {
+    pub(super) fn new(connection: Arc<Connection>, source: Box<dyn Source>) -> Self {
+        Self { connection, source: Some(source) }
+    }
+
+    /// The connection.
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Waits for bytes or for something that happened to the connection.
+    pub async fn read(&mut self, buffer: &mut BytesMut) -> Read {
+        std::future::poll_fn(|cx| self.poll_read(cx, buffer)).await
+    }
+
+    /// Waits until the connection has ended, without reading.
+    pub async fn ended(&mut self) -> End {
+        std::future::poll_fn(|cx| {
+            self.connection.session.register(cx.waker());
+            match self.connection.ended() {
+                Some(end) => Poll::Ready(end.clone()),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// As [`Pipe::read`], for a hand-written future.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<Read> {
+        self.connection.session.register(cx.waker());
+        if self.connection.signal.swap(false, Ordering::AcqRel) {
+            if let Some(end) = self.connection.ended() {
+                // Seen again by whoever asks again.
+                self.connection.signal.store(true, Ordering::Release);
+                return Poll::Ready(Read::Ended(end.clone()));
+            }
+            if let Some(source) = self.connection.replacement.lock().take() {
+                self.source = Some(source);
+                return Poll::Ready(Read::Resumed);
+            }
+        }
+        let Some(source) = &mut self.source else { return Poll::Pending };
+        match source.poll_read(cx, buffer) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Inbound::Data) => Poll::Ready(Read::Data),
+            Poll::Ready(Inbound::Closed) => {
+                self.connection.end(End::ClientLeft);
+                self.poll_read(cx, buffer)
+            }
+            Poll::Ready(Inbound::Lost) => {
+                self.lost();
+                self.poll_read(cx, buffer)
+            }
+        }
+    }
+
+    /// The socket is gone: park the connection if its client may come back, else end it.
+    fn lost(&mut self) {
+        self.source = None;
+        let mut outbox = self.connection.outbox.lock();
+        if self.connection.replacement.lock().is_some() {
+            // The new socket is here already, and the outlet is its own.
+            return;
+        }
+        outbox.detach();
+        let may_park = outbox.is_stateful() && !outbox.is_closing();
+        drop(outbox);
+        if !may_park {
+            self.connection.end(End::Lost);
+        } else if !self.connection.node.park(&self.connection) {
+            self.connection.end(End::NotResumed);
+        }
+    }
+
+    /// Runs the session so that each of its turns ends with one write of what it appended.
+    pub async fn in_turns<T>(connection: &Arc<Connection>, session: impl Future<Output = T>) -> T {
+        let mut session = pin!(session);
+        std::future::poll_fn(|cx| {
+            connection.hold();
+            let polled = session.as_mut().poll(cx);
+            connection.release();
+            polled
+        })
+        .await
+    }
+
+    /// Ends the connection for good: an optional Close, the transport's close frame after all that
+    /// waits, then the client's answer, all within the close timeout (or, for a client that polls,
+    /// the disconnect timeout).
+    pub async fn finish(mut self, close: Option<&Close>, code: u16) {
+        let connection = self.connection.clone();
+        let nobody_listens = matches!(
+            connection.ended(),
+            Some(End::ClientLeft | End::Lost | End::NotResumed | End::SendTimedOut)
+        );
+        connection.end(End::Asked { reason: None, allow_reconnect: false });
+        connection.node.unpark(&connection);
+        if let Some(close) = close {
+            let protocol = connection.protocol().unwrap_or(Protocol::Json);
+            connection.send_unbounded(Frame::untracked(encode::close(protocol, close)));
+        }
+        let (pulled, sink) = match connection.outbox.lock().outlet() {
+            Some(Outlet::Pulled) => (true, None),
+            Some(Outlet::Direct(sink)) => (false, Some(sink.clone())),
+            None => return,
+        };
+        if pulled && nobody_listens {
+            return;
+        }
+        let settings = &connection.new.settings;
+        let limit = if pulled { settings.disconnect_timeout } else { settings.close_timeout };
+        let in_order = async {
+            connection.close_outbox(code).await;
+            if !pulled {
+                self.until_client_closes().await;
+            }
+        };
+        let timely = tokio::time::timeout(limit, in_order).await.is_ok();
+        match sink {
+            Some(sink) if timely => sink.shutdown(),
+            Some(sink) => sink.reset(),
+            None => {}
+        }
+    }
+
+    /// Reads and throws away until the client has closed too.
+    async fn until_client_closes(&mut self) {
+        let Some(source) = &mut self.source else { return };
+        let mut rest = BytesMut::new();
+        std::future::poll_fn(|cx| {
+            loop {
+                rest.clear();
+                match source.poll_read(cx, &mut rest) {
+                    Poll::Ready(Inbound::Data) => {}
+                    Poll::Ready(Inbound::Closed | Inbound::Lost) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.connection.end(End::Lost);
+        self.connection.node.unpark(&self.connection);
+        self.connection.outbox.lock().dispose(self.connection.node.bounds());
+        // A transport that pulls learns that nothing will come.
+        self.connection.wake(Wake::Puller);
+        self.connection.node.forget(&self.connection);
+    }
+}
