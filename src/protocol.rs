@@ -17,6 +17,7 @@ pub mod handshake;
 mod json;
 mod message;
 mod messagepack;
+pub mod metrics;
 mod raw;
 mod wire;
 

@@ -63,6 +63,9 @@ impl Arguments for Vec<RawValue> {
 
 impl Arguments for RawArguments {
     fn write(&self, protocol: Protocol, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if !self.is_array() {
+            return Err(EncodeError::new("the arguments are no array"));
+        }
         // The array is one value too; conversion does not care which it is.
         RawValue::from_checked(self.protocol(), self.bytes().clone()).write_as(protocol, out)
     }

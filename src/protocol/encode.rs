@@ -1,12 +1,22 @@
 //! Writing hub messages (sections 4.2 and 4.3), each framed for every transport.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
 
 use super::arguments::Arguments;
-use super::encoded::Encoded;
+use super::encoded::{Encoded, FrameKind};
+use super::framing::DELIMITER;
+use super::json::text;
 use super::message::Close;
+use super::messagepack::write;
 use super::raw::EncodeError;
 use super::wire::{Protocol, ToWire};
+
+/// Room for what a message holds besides its texts.
+const FRAME_CAPACITY: usize = 64;
+/// Room for values of a length nobody knows yet; most events fit.
+const VALUE_CAPACITY: usize = 448;
 
 /// Type 1; with an id it is a question to a client.
 pub fn invocation(
@@ -15,8 +25,7 @@ pub fn invocation(
     target: &str,
     arguments: &dyn Arguments,
 ) -> Result<Encoded, EncodeError> {
-    let _ = (protocol, id, target, arguments);
-    todo!()
+    client_invocation(protocol, false, id, target, arguments, &[])
 }
 
 /// Type 1 or 4 as a client sends it, with the ids of its uploads.
@@ -28,8 +37,36 @@ pub fn client_invocation(
     arguments: &dyn Arguments,
     stream_ids: &[&str],
 ) -> Result<Encoded, EncodeError> {
-    let _ = (protocol, streaming, id, target, arguments, stream_ids);
-    todo!()
+    let kind = if streaming { 4 } else { 1 };
+    let capacity = FRAME_CAPACITY + target.len() + VALUE_CAPACITY;
+    framed(protocol, capacity, |out| match protocol {
+        Protocol::Json => {
+            json_head(kind, id, out);
+            out.extend_from_slice(b",\"target\":");
+            text::write(target, out);
+            out.extend_from_slice(b",\"arguments\":");
+            arguments.write(protocol, out)?;
+            if !stream_ids.is_empty() {
+                out.extend_from_slice(b",\"streamIds\":");
+                let mut separator = b'[';
+                for stream_id in stream_ids {
+                    out.push(separator);
+                    text::write(stream_id, out);
+                    separator = b',';
+                }
+                out.push(b']');
+            }
+            out.push(b'}');
+            Ok(())
+        }
+        Protocol::MessagePack => {
+            message_pack_head(6, kind, id, out);
+            write::str(target.as_bytes(), out);
+            arguments.write(protocol, out)?;
+            write::strs(stream_ids, out);
+            Ok(())
+        }
+    })
 }
 
 /// Type 2.
@@ -38,8 +75,19 @@ pub fn stream_item(
     id: &str,
     item: &dyn ToWire,
 ) -> Result<Encoded, EncodeError> {
-    let _ = (protocol, id, item);
-    todo!()
+    framed(protocol, FRAME_CAPACITY + VALUE_CAPACITY, |out| match protocol {
+        Protocol::Json => {
+            json_head(2, Some(id), out);
+            out.extend_from_slice(b",\"item\":");
+            item.write(protocol, out)?;
+            out.push(b'}');
+            Ok(())
+        }
+        Protocol::MessagePack => {
+            message_pack_head(4, 2, Some(id), out);
+            item.write(protocol, out)
+        }
+    })
 }
 
 /// Type 3 with a value.
@@ -48,54 +96,173 @@ pub fn completion_value(
     id: &str,
     value: &dyn ToWire,
 ) -> Result<Encoded, EncodeError> {
-    let _ = (protocol, id, value);
-    todo!()
+    framed(protocol, FRAME_CAPACITY + VALUE_CAPACITY, |out| match protocol {
+        Protocol::Json => {
+            json_head(3, Some(id), out);
+            out.extend_from_slice(b",\"result\":");
+            value.write(protocol, out)?;
+            out.push(b'}');
+            Ok(())
+        }
+        Protocol::MessagePack => {
+            message_pack_head(5, 3, Some(id), out);
+            write::uint(3, out);
+            value.write(protocol, out)
+        }
+    })
 }
 
 /// Type 3 without a value: the end of a stream.
 pub fn completion_void(protocol: Protocol, id: &str) -> Encoded {
-    let _ = (protocol, id);
-    todo!()
+    certain(protocol, FRAME_CAPACITY, |out| match protocol {
+        Protocol::Json => {
+            json_head(3, Some(id), out);
+            out.push(b'}');
+        }
+        Protocol::MessagePack => {
+            message_pack_head(4, 3, Some(id), out);
+            write::uint(2, out);
+        }
+    })
 }
 
 /// Type 3 with an error.
 pub fn completion_error(protocol: Protocol, id: &str, error: &str) -> Encoded {
-    let _ = (protocol, id, error);
-    todo!()
+    certain(protocol, FRAME_CAPACITY + error.len(), |out| match protocol {
+        Protocol::Json => {
+            json_head(3, Some(id), out);
+            out.extend_from_slice(b",\"error\":");
+            text::write(error, out);
+            out.push(b'}');
+        }
+        Protocol::MessagePack => {
+            message_pack_head(5, 3, Some(id), out);
+            write::uint(1, out);
+            write::str(error.as_bytes(), out);
+        }
+    })
 }
 
 /// Type 5.
 pub fn cancel_invocation(protocol: Protocol, id: &str) -> Encoded {
-    let _ = (protocol, id);
-    todo!()
+    certain(protocol, FRAME_CAPACITY, |out| match protocol {
+        Protocol::Json => {
+            json_head(5, Some(id), out);
+            out.push(b'}');
+        }
+        Protocol::MessagePack => message_pack_head(3, 5, Some(id), out),
+    })
 }
 
 /// Type 6; the same bytes each time, shared.
 pub fn ping(protocol: Protocol) -> Encoded {
-    let _ = protocol;
-    todo!()
+    match protocol {
+        Protocol::Json => Encoded::from_static(b"\x81\x0b{\"type\":6}\x1e"),
+        Protocol::MessagePack => Encoded::from_static(b"\x82\x03\x02\x91\x06"),
+    }
 }
 
 /// Type 7.
 pub fn close(protocol: Protocol, close: &Close) -> Encoded {
-    let _ = (protocol, close);
-    todo!()
+    certain(protocol, FRAME_CAPACITY, |out| match protocol {
+        Protocol::Json => {
+            json_head(7, None, out);
+            if let Some(error) = &close.error {
+                out.extend_from_slice(b",\"error\":");
+                text::write(error, out);
+            }
+            if close.allow_reconnect {
+                out.extend_from_slice(b",\"allowReconnect\":true");
+            }
+            out.push(b'}');
+        }
+        Protocol::MessagePack => {
+            write::short_array(3, out);
+            write::uint(7, out);
+            write::str_or_nil(close.error.as_deref(), out);
+            write::boolean(close.allow_reconnect, out);
+        }
+    })
 }
 
 /// Type 8.
 pub fn ack(protocol: Protocol, sequence_id: i64) -> Encoded {
-    let _ = (protocol, sequence_id);
-    todo!()
+    numbered(protocol, 8, sequence_id)
 }
 
 /// Type 9.
 pub fn sequence(protocol: Protocol, sequence_id: i64) -> Encoded {
-    let _ = (protocol, sequence_id);
-    todo!()
+    numbered(protocol, 9, sequence_id)
 }
 
 /// A complete message of another node, with its delimiter or prefix, to be sent as it is.
 pub fn verbatim(protocol: Protocol, message: &Bytes) -> Encoded {
-    let _ = (protocol, message);
-    todo!()
+    let kind = match protocol {
+        Protocol::Json => FrameKind::Text,
+        Protocol::MessagePack => FrameKind::Binary,
+    };
+    Encoded::from_payload(kind, message)
+}
+
+/// JSON text with its delimiter, in a text frame.
+pub(super) fn json_text(capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
+    certain(Protocol::Json, capacity, write)
+}
+
+fn numbered(protocol: Protocol, kind: u8, sequence_id: i64) -> Encoded {
+    certain(protocol, FRAME_CAPACITY, |out| match protocol {
+        Protocol::Json => {
+            json_head(kind, None, out);
+            out.extend_from_slice(b",\"sequenceId\":");
+            out.extend_from_slice(itoa::Buffer::new().format(sequence_id).as_bytes());
+            out.push(b'}');
+        }
+        Protocol::MessagePack => {
+            write::short_array(2, out);
+            write::uint(u64::from(kind), out);
+            write::int(sequence_id, out);
+        }
+    })
+}
+
+/// Opens the object and writes what nearly all types begin with.
+fn json_head(kind: u8, id: Option<&str>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"type\":");
+    out.push(b'0' + kind);
+    if let Some(id) = id {
+        out.extend_from_slice(b",\"invocationId\":");
+        text::write(id, out);
+    }
+}
+
+/// The head of the array, the type, empty headers and the id.
+fn message_pack_head(items: u8, kind: u8, id: Option<&str>, out: &mut Vec<u8>) {
+    write::short_array(items, out);
+    out.extend_from_slice(&[kind, 0x80]);
+    write::str_or_nil(id, out);
+}
+
+/// Puts delimiter or prefix and the frame's header around what `write` appends.
+fn framed<E>(
+    protocol: Protocol,
+    capacity: usize,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<Encoded, E> {
+    match protocol {
+        Protocol::Json => Encoded::build(FrameKind::Text, capacity, |out| {
+            write(out)?;
+            out.push(DELIMITER);
+            Ok(())
+        }),
+        Protocol::MessagePack => Encoded::build_prefixed(capacity, write),
+    }
+}
+
+/// Like [`framed`], for what cannot fail.
+fn certain(protocol: Protocol, capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
+    let Ok(encoded) = framed::<Infallible>(protocol, capacity, |out| {
+        write(out);
+        Ok(())
+    });
+    encoded
 }

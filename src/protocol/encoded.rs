@@ -6,6 +6,8 @@
 
 use bytes::Bytes;
 
+use super::messagepack::write::{PREFIX_MAX, prefix};
+
 /// Room for the longest header of an unmasked frame: 2 bytes and a 64-bit length (RFC 6455, 5.2).
 const HEADER_MAX: usize = 10;
 const FIN: u8 = 0x80;
@@ -36,11 +38,36 @@ impl Encoded {
         let mut out = Vec::with_capacity(HEADER_MAX + capacity);
         out.resize(HEADER_MAX, 0);
         write(&mut out)?;
-        let start = write_header(kind, &mut out);
+        let start = write_header(kind, HEADER_MAX, &mut out);
         Ok(Self {
             bytes: Bytes::from(out).slice(start..),
             payload_start: (HEADER_MAX - start) as u8, // at most 10
         })
+    }
+
+    /// Frames what `write` appends as one MessagePack message, with its length prefix in front.
+    /// `write` must only append.
+    pub(super) fn build_prefixed<E>(
+        capacity: usize,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        const ROOM: usize = HEADER_MAX + PREFIX_MAX;
+        let mut out = Vec::with_capacity(ROOM + capacity);
+        out.resize(ROOM, 0);
+        write(&mut out)?;
+        let (prefix, prefix_len) = prefix(out.len() - ROOM);
+        let payload_at = ROOM - prefix_len;
+        out[payload_at..ROOM].copy_from_slice(&prefix[..prefix_len]);
+        let start = write_header(FrameKind::Binary, payload_at, &mut out);
+        Ok(Self {
+            bytes: Bytes::from(out).slice(start..),
+            payload_start: (payload_at - start) as u8, // at most 10
+        })
+    }
+
+    /// A frame that is always the same: a header of two bytes and its payload.
+    pub(super) const fn from_static(frame: &'static [u8]) -> Self {
+        Self { bytes: Bytes::from_static(frame), payload_start: 2 }
     }
 
     /// Frames a payload that is already there.
@@ -77,31 +104,31 @@ impl std::fmt::Debug for Encoded {
     }
 }
 
-/// Writes the header right before the payload and says where it starts.
-fn write_header(kind: FrameKind, out: &mut [u8]) -> usize {
-    let length = out.len() - HEADER_MAX;
-    let first = FIN
+/// Writes the header right before the payload, which starts at `payload_at`, and says where the
+/// header starts.
+fn write_header(kind: FrameKind, payload_at: usize, out: &mut [u8]) -> usize {
+    let length = out.len() - payload_at;
+    let start = match length {
+        0..=125 => {
+            out[payload_at - 1] = length as u8;
+            payload_at - 2
+        }
+        126..=0xffff => {
+            out[payload_at - 3] = 126;
+            out[payload_at - 2..payload_at].copy_from_slice(&(length as u16).to_be_bytes());
+            payload_at - 4
+        }
+        _ => {
+            out[payload_at - 9] = 127;
+            out[payload_at - 8..payload_at].copy_from_slice(&(length as u64).to_be_bytes());
+            payload_at - 10
+        }
+    };
+    out[start] = FIN
         | match kind {
             FrameKind::Text => 1,
             FrameKind::Binary => 2,
         };
-    let start = match length {
-        0..=125 => {
-            out[HEADER_MAX - 1] = length as u8;
-            HEADER_MAX - 2
-        }
-        126..=0xffff => {
-            out[HEADER_MAX - 3] = 126;
-            out[HEADER_MAX - 2..HEADER_MAX].copy_from_slice(&(length as u16).to_be_bytes());
-            HEADER_MAX - 4
-        }
-        _ => {
-            out[HEADER_MAX - 9] = 127;
-            out[HEADER_MAX - 8..HEADER_MAX].copy_from_slice(&(length as u64).to_be_bytes());
-            0
-        }
-    };
-    out[start] = first;
     start
 }
 
@@ -122,6 +149,22 @@ mod tests {
             assert_eq!(encoded.frame().len(), header.len() + length);
             assert_eq!(encoded.frame()[..header.len()], header[..]);
             assert_eq!(encoded.payload().len(), length);
+        }
+    }
+
+    #[test]
+    fn a_length_prefix_stands_between_header_and_message() {
+        for length in [0_usize, 3, 125, 127, 128, 16_383, 16_384, 70_000] {
+            let body = vec![b'x'; length];
+            let encoded = Encoded::build_prefixed::<std::convert::Infallible>(0, |out| {
+                out.extend_from_slice(&body);
+                Ok(())
+            });
+            let Ok(encoded) = encoded;
+            let (prefix, count) = prefix(length);
+            assert_eq!(encoded.payload()[..], [&prefix[..count], &body].concat());
+            let framed = Encoded::from_payload(FrameKind::Binary, &encoded.payload());
+            assert_eq!(encoded, framed);
         }
     }
 

@@ -3,7 +3,9 @@
 use bytes::{Bytes, BytesMut};
 
 use super::encoded::Encoded;
+use super::framing::{DEPTH_MAX, FrameError};
 use super::wire::Protocol;
+use super::{encode, json};
 
 /// The highest protocol version we speak; 2 adds Ack and Sequence.
 pub const VERSION_MAX: i64 = 2;
@@ -33,31 +35,57 @@ pub struct BadRequest(pub(crate) Box<str>);
 
 /// Takes the request off the front of the buffer without its delimiter. None: wait for more.
 /// `Err` when more than `limit` bytes pend without one.
-pub fn split(buffer: &mut BytesMut, limit: usize) -> Result<Option<Bytes>, super::FrameError> {
-    let _ = (buffer, limit);
-    todo!()
+pub fn split(buffer: &mut BytesMut, limit: usize) -> Result<Option<Bytes>, FrameError> {
+    Protocol::Json.split(buffer, limit) // the same delimiter, whatever the protocol will be
 }
 
 /// Reads a request that [`split`] cut off.
 pub fn parse(request: &[u8]) -> Result<Request, BadRequest> {
-    let _ = request;
-    todo!()
+    let text = json::valid_text(Bytes::copy_from_slice(request));
+    let (mut protocol, mut version) = (None, None);
+    let read = json::properties(&text, |key, scanner| {
+        match key {
+            "protocol" => protocol = Some(json::string(key, &text, scanner)?),
+            "version" => version = json::integer_or_null(key, scanner)?,
+            _ => drop(scanner.skip(DEPTH_MAX - 1)?),
+        }
+        Ok(())
+    });
+    read.map_err(|error| BadRequest(error.to_string().into()))?;
+    let missing = |name| {
+        let error = json::missing(name);
+        BadRequest(format!("{error} Message content: {}", String::from_utf8_lossy(request)).into())
+    };
+    Ok(Request {
+        protocol: protocol.ok_or_else(|| missing("protocol"))?.to_string(),
+        version: version.ok_or_else(|| missing("version"))?,
+    })
 }
 
 /// `{}` with its delimiter, in the frame kind of the agreed protocol (section 2.1).
 pub fn accepted(protocol: Protocol) -> Encoded {
-    let _ = protocol;
-    todo!()
+    match protocol {
+        Protocol::Json => Encoded::from_static(b"\x81\x03{}\x1e"),
+        Protocol::MessagePack => Encoded::from_static(b"\x82\x03{}\x1e"),
+    }
 }
 
 /// An error answer; always text.
 pub fn refused(error: &str) -> Encoded {
-    let _ = error;
-    todo!()
+    encode::json_text(error.len() + 16, |out| {
+        out.extend_from_slice(b"{\"error\":");
+        json::text::write(error, out);
+        out.push(b'}');
+    })
 }
 
 /// The request of a client, for our own client room; always text.
 pub fn request(protocol: Protocol, version: i64) -> Encoded {
-    let _ = (protocol, version);
-    todo!()
+    encode::json_text(64, |out| {
+        out.extend_from_slice(b"{\"protocol\":");
+        json::text::write(protocol.name(), out);
+        out.extend_from_slice(b",\"version\":");
+        out.extend_from_slice(itoa::Buffer::new().format(version).as_bytes());
+        out.push(b'}');
+    })
 }

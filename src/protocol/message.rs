@@ -10,11 +10,19 @@ pub enum HubMessage {
     /// Types 1 and 4.
     Invocation(Invocation),
     /// Type 2: an item of a stream or of an upload.
-    StreamItem { id: ByteString, item: RawValue },
+    StreamItem {
+        /// The id of the stream or upload.
+        id: ByteString,
+        /// Unparsed.
+        item: RawValue,
+    },
     /// Type 3.
     Completion(Completion),
     /// Type 5.
-    CancelInvocation { id: ByteString },
+    CancelInvocation {
+        /// The id of the stream.
+        id: ByteString,
+    },
     /// Type 6.
     Ping,
     /// Type 7.

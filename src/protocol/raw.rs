@@ -2,7 +2,11 @@
 
 use bytes::Bytes;
 
+use super::framing::DEPTH_MAX;
+use super::message::DecodeError;
+use super::messagepack::read::{self, Reader};
 use super::wire::{FromWire, Protocol};
+use super::{convert, json};
 
 /// One complete, well-formed value in one protocol. Cloning copies a pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +22,37 @@ impl RawValue {
         Self { protocol, bytes }
     }
 
+    /// Checks bytes of any origin: they must be exactly one value, well-formed and not too deep.
+    /// White space around JSON is left out.
+    pub fn parse(protocol: Protocol, bytes: Bytes) -> Result<Self, DecodeError> {
+        let range = match protocol {
+            Protocol::Json => {
+                std::str::from_utf8(&bytes).map_err(|_| json::scan::Broken)?;
+                let mut scanner = json::scan::Scanner::new(&bytes);
+                let range = scanner.skip(DEPTH_MAX)?;
+                if scanner.peek().is_ok() {
+                    return Err(json::scan::Broken.into());
+                }
+                range
+            }
+            Protocol::MessagePack => {
+                let mut reader = Reader::new(&bytes);
+                match reader.skip(DEPTH_MAX) {
+                    Ok(range) if reader.is_at_end() => range,
+                    _ => return Err(DecodeError::new("Error reading MessagePack.")),
+                }
+            }
+        };
+        Ok(Self { protocol, bytes: bytes.slice(range) })
+    }
+
     /// The protocol the bytes are in.
     pub fn protocol(&self) -> Protocol {
         self.protocol
+    }
+
+    pub(super) fn into_bytes(self) -> Bytes {
+        self.bytes
     }
 
     /// The value's bytes.
@@ -35,8 +67,18 @@ impl RawValue {
 
     /// Appends the value in a protocol, converting when it is the other one.
     pub fn write_as(&self, protocol: Protocol, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let _ = (protocol, out);
-        todo!()
+        match (self.protocol, protocol) {
+            (Protocol::Json, Protocol::MessagePack) => {
+                convert::to_message_pack(&self.bytes, out).map_err(|_| EncodeError::malformed())
+            }
+            (Protocol::MessagePack, Protocol::Json) => {
+                convert::to_json(&self.bytes, out).map_err(|_| EncodeError::malformed())
+            }
+            _ => {
+                out.extend_from_slice(&self.bytes);
+                Ok(())
+            }
+        }
     }
 }
 
@@ -54,6 +96,17 @@ impl RawArguments {
         Self { protocol, bytes }
     }
 
+    /// Checks bytes of any origin as [`RawValue::parse`] does; they must be an array.
+    pub fn parse(protocol: Protocol, bytes: Bytes) -> Result<Self, DecodeError> {
+        let bytes = RawValue::parse(protocol, bytes)?.into_bytes();
+        let arguments = Self { protocol, bytes };
+        if arguments.is_array() {
+            Ok(arguments)
+        } else {
+            Err(DecodeError::new(not_an_array(protocol).0))
+        }
+    }
+
     /// The protocol the bytes are in.
     pub fn protocol(&self) -> Protocol {
         self.protocol
@@ -66,8 +119,62 @@ impl RawArguments {
 
     /// Cuts the array into its values; never parses them. Errors when it is no array.
     pub fn values(&self) -> Result<smallvec::SmallVec<[RawValue; 4]>, BindError> {
-        todo!()
+        let mut values = smallvec::SmallVec::new();
+        match self.protocol {
+            Protocol::Json => {
+                self.json_values(&mut values).map_err(|_| not_an_array(self.protocol))
+            }
+            Protocol::MessagePack => {
+                self.message_pack_values(&mut values).map_err(|_| not_an_array(self.protocol))
+            }
+        }?;
+        Ok(values)
     }
+
+    fn json_values(&self, values: &mut Values) -> Result<(), json::scan::Broken> {
+        let mut scanner = json::scan::Scanner::new(&self.bytes);
+        if scanner.next()? != b'[' {
+            return Err(json::scan::Broken);
+        }
+        if scanner.peek()? == b']' {
+            return Ok(());
+        }
+        loop {
+            let range = scanner.skip(DEPTH_MAX)?;
+            values.push(RawValue::from_checked(self.protocol, self.bytes.slice(range)));
+            match scanner.next()? {
+                b',' => {}
+                b']' => return Ok(()),
+                _ => return Err(json::scan::Broken),
+            }
+        }
+    }
+
+    fn message_pack_values(&self, values: &mut Values) -> Result<(), read::Broken> {
+        let mut reader = Reader::new(&self.bytes);
+        for _ in 0..reader.array_head()? {
+            let range = reader.skip(DEPTH_MAX)?;
+            values.push(RawValue::from_checked(self.protocol, self.bytes.slice(range)));
+        }
+        Ok(())
+    }
+
+    /// Whether it is an array at all.
+    pub(super) fn is_array(&self) -> bool {
+        match self.protocol {
+            Protocol::Json => self.bytes.first() == Some(&b'['),
+            Protocol::MessagePack => Reader::new(&self.bytes).array_head().is_ok(),
+        }
+    }
+}
+
+type Values = smallvec::SmallVec<[RawValue; 4]>;
+
+fn not_an_array(protocol: Protocol) -> BindError {
+    BindError::new(match protocol {
+        Protocol::Json => "Expected 'arguments' to be of type Array.",
+        Protocol::MessagePack => "Reading array length for 'arguments' failed.",
+    })
 }
 
 /// Why a value does not fit a type, or arguments a method. The text follows .NET's (section 4.6).
@@ -80,6 +187,20 @@ impl BindError {
     pub fn new(error: impl ToString) -> Self {
         Self(error.to_string().into())
     }
+
+    /// From a serde error, without the value that it may quote: that may be a secret.
+    pub(super) fn without_value(error: impl ToString) -> Self {
+        let error = error.to_string();
+        let kind = ["missing field", "duplicate field"].iter().any(|kind| error.starts_with(kind));
+        Self::new(if kind {
+            error.as_str()
+        } else {
+            match error.rfind("expected ") {
+                Some(place) => &error[place..],
+                None => "the value does not fit the type",
+            }
+        })
+    }
 }
 
 /// Why a value cannot be written in a protocol.
@@ -91,5 +212,9 @@ impl EncodeError {
     /// From any error or text.
     pub fn new(error: impl ToString) -> Self {
         Self(error.to_string().into())
+    }
+
+    fn malformed() -> Self {
+        Self::new("it is not well-formed")
     }
 }

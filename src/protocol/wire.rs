@@ -37,7 +37,9 @@ impl<T: Serialize + Send + Sync> ToWire for T {
         match protocol {
             Protocol::Json => serde_json::to_writer(out, self).map_err(EncodeError::new),
             Protocol::MessagePack => {
-                rmp_serde::encode::write_named(out, self).map_err(EncodeError::new)
+                // Human-readable, so that a UUID or an address is a text as it is in JSON.
+                let serializer = rmp_serde::Serializer::new(out).with_struct_map();
+                self.serialize(&mut serializer.with_human_readable()).map_err(EncodeError::new)
             }
         }
     }
@@ -59,8 +61,12 @@ impl<T: DeserializeOwned> FromWire for T {
     fn from_wire(raw: &RawValue) -> Result<Self, BindError> {
         let bytes: &Bytes = raw.bytes();
         match raw.protocol() {
-            Protocol::Json => serde_json::from_slice(bytes).map_err(BindError::new),
-            Protocol::MessagePack => rmp_serde::from_slice(bytes).map_err(BindError::new),
+            Protocol::Json => serde_json::from_slice(bytes).map_err(BindError::without_value),
+            Protocol::MessagePack => {
+                let deserializer = rmp_serde::Deserializer::from_read_ref(&bytes[..]);
+                T::deserialize(&mut deserializer.with_human_readable())
+                    .map_err(BindError::without_value)
+            }
         }
     }
 }
