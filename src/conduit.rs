@@ -4,8 +4,13 @@
 //! and the directory of tasks.
 //! Never knows: bytes, sockets, retries.
 
-mod metrics;
+mod catalogue;
 mod task_directory;
+mod task_owner;
 
+mod metrics;
+
+pub use catalogue::hubs;
 pub use metrics::Metrics;
 pub use task_directory::TaskDirectory;
+pub use task_owner::TaskOwner;
