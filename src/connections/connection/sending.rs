@@ -52,7 +52,10 @@ impl Connection {
             let (flushed, wake) = outbox.release(bounds);
             appended = outbox.append(frame, bounds);
             drop(outbox);
-            self.after_flush(flushed);
+            // Only when there is room: this very task waits for it and would wake itself for ever.
+            if appended.is_ok() || flushed == Flushed::Lost {
+                self.after_flush(flushed);
+            }
             self.wake(wake);
         } else {
             drop(outbox);
@@ -183,11 +186,14 @@ impl Connection {
             let room = self.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            let outbox = self.outbox.lock();
-            if outbox.is_drained() || outbox.outlet().is_none() {
+            // In a block: a guard that is only dropped would make the future no longer `Send`.
+            let done = {
+                let outbox = self.outbox.lock();
+                outbox.is_drained() || outbox.outlet().is_none()
+            };
+            if done {
                 break;
             }
-            drop(outbox);
             room.await;
         }
         self.waiters.fetch_sub(1, Ordering::AcqRel);
