@@ -85,7 +85,9 @@ async fn a_websocket_needs_no_negotiation_but_a_known_id_when_it_has_one() {
     assert_eq!(next(&mut client).await, Some(Message::text("x")));
     let gone = (404, "No Connection with that ID".to_owned());
     assert_eq!(refused(&world, "id=unknown").await, gone);
-    let answer = world.request("GET", "/hub?id=unknown", &UPGRADE, b"").await;
+    let mut once = UPGRADE;
+    once[0].1 = "Upgrade, close";
+    let answer = world.request("GET", "/hub?id=unknown", &once, b"").await;
     assert_eq!(answer.header("content-type"), None);
     let token = world.negotiate("user=ann").await;
     assert_eq!(refused(&world, &format!("user=bob&id={token}")).await.0, 403);
