@@ -1,1 +1,44 @@
-//! To come.
+//! Client: a SignalR client over WebSockets, for tests, `listen` and load.
+//!
+//! Owns: negotiation, the handshake's other side, calls under way, handlers, pings, resumption.
+//! Never knows: hubs, connections of the server, configuration, which server it talks to.
+//! Promise: one task per client owns the socket and ends with the last handle; every queue has a
+//! bound and every wait a deadline ([`Settings`]).
+//!
+//! ```no_run
+//! # use conduit_realtime::client::Client;
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("http://127.0.0.1:8080/hubs/tasks").access_token("key").connect().await?;
+//! let mut progress = client.events("TaskProgress");
+//! client.invoke::<()>("SubscribeToTask", ("7",)).await?;
+//! let (task, percent) = progress.recv().await?.bind::<(String, u8)>()?;
+//! client.stop().await;
+//! # Ok(()) }
+//! ```
+
+mod handle;
+mod settings;
+
+mod address;
+mod builder;
+mod negotiate;
+
+mod calls;
+mod dial;
+mod handlers;
+mod link;
+mod session;
+
+mod error;
+mod events;
+mod resume;
+#[cfg(test)]
+mod tests;
+mod uploads;
+pub use builder::Builder;
+pub use error::{CallError, Closed, ConnectError};
+pub use events::{EventError, EventReceiver};
+pub use handle::{Client, ResultStream};
+pub use handlers::{Event, Registration};
+pub use settings::{REDIRECTS_MAX, Settings};
+pub use uploads::Upload;

@@ -90,6 +90,8 @@ pub(super) struct Outbox {
     held: bool,
     /// Something was appended while `held`.
     held_back: bool,
+    /// Frames have left since somebody asked.
+    changed: bool,
     /// Since when no byte could be written although some wait, in milliseconds of the node.
     pub(super) stuck_since_ms: Option<u64>,
 }
@@ -189,6 +191,7 @@ impl Outbox {
     pub(super) fn detach(&mut self) -> Option<Outlet> {
         self.begun = None;
         self.stuck_since_ms = None;
+        self.changed = true;
         self.outlet.take()
     }
 
@@ -215,10 +218,6 @@ impl Outbox {
 
     pub(super) fn is_stateful(&self) -> bool {
         self.replay.is_some()
-    }
-
-    pub(super) fn disable_replay(&mut self) {
-        self.replay = None;
     }
 
     pub(super) fn acked(&mut self, number: u64) -> Wake {
@@ -248,6 +247,16 @@ impl Outbox {
             && self.closing.as_ref().is_none_or(|closing| closing.code.is_none())
     }
 
+    /// Whether frames have left, or the outlet has, since the last time this was asked.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Whether nothing more will be written: all is, or there is no way out.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_drained() || self.outlet.is_none()
+    }
+
     pub(super) fn waiting(&self) -> (usize, usize) {
         (self.waiting.len(), self.waiting_bytes)
     }
@@ -267,6 +276,7 @@ impl Outbox {
         if taken.is_empty() {
             let closing = self.closing.as_mut()?;
             closing.code = None;
+            self.changed = true;
             return Some(Pulled::Over);
         }
         self.give_back(bytes, bounds);
@@ -293,6 +303,7 @@ impl Outbox {
     fn give_back(&mut self, bytes: usize, bounds: &Bounds) {
         self.waiting_bytes -= bytes;
         if bytes > 0 {
+            self.changed = true;
             bounds.total_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
     }

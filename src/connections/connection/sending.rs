@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::{Connection, SendError};
 use crate::connections::end::End;
@@ -11,6 +12,8 @@ use crate::protocol::{Close, Protocol, encode};
 
 /// What a slow reader is told before it is disconnected.
 const TOO_SLOW: &str = "Connection closed: the client reads too slowly.";
+/// How often a session that waits for room looks whether the node's budget has some.
+const BUDGET_RETRY: Duration = Duration::from_millis(100);
 /// WebSocket close code for a violated policy (RFC 6455, 7.4.1).
 const CODE_POLICY: u16 = 1008;
 
@@ -31,7 +34,8 @@ impl Connection {
                     Ok(done) => return done,
                     Err(frame) => frame,
                 };
-                room.await;
+                // The node's budget frees without a word to this connection.
+                let _ = tokio::time::timeout(BUDGET_RETRY, room).await;
             }
         };
         let sent = tokio::time::timeout(self.new.settings.send_timeout, waiting).await;
@@ -51,8 +55,9 @@ impl Connection {
             // What the session held back until the end of its turn may be what fills the outbox.
             let (flushed, wake) = outbox.release(bounds);
             appended = outbox.append(frame, bounds);
+            let changed = outbox.take_changed();
             drop(outbox);
-            self.after_flush(flushed);
+            self.after_flush(flushed, changed);
             self.wake(wake);
         } else {
             drop(outbox);
@@ -132,8 +137,9 @@ impl Connection {
         if flushed == Flushed::Blocked && outbox.stuck_since_ms.is_none() {
             outbox.stuck_since_ms = Some(self.node.now_ms());
         }
+        let changed = outbox.take_changed();
         drop(outbox);
-        self.after_flush(flushed);
+        self.after_flush(flushed, changed);
         flushed
     }
 
@@ -144,17 +150,21 @@ impl Connection {
 
     /// The session's turn ends.
     pub(in crate::connections) fn release(self: &Arc<Self>) {
-        let (flushed, wake) = self.outbox.lock().release(self.node.bounds());
-        self.after_flush(flushed);
+        let mut outbox = self.outbox.lock();
+        let (flushed, wake) = outbox.release(self.node.bounds());
+        let changed = outbox.take_changed();
+        drop(outbox);
+        self.after_flush(flushed, changed);
         self.wake(wake);
     }
 
-    fn after_flush(&self, flushed: Flushed) {
+    fn after_flush(&self, flushed: Flushed, changed: bool) {
         if flushed == Flushed::Lost {
             // The source of the same socket has the details.
             self.wake_session();
         }
-        if self.waiters.load(Ordering::Acquire) > 0 {
+        // Waiters look again when something changed, and only then: they flush themselves.
+        if changed && self.waiters.load(Ordering::Acquire) > 0 {
             self.room.notify_waiters();
         }
     }
@@ -183,11 +193,9 @@ impl Connection {
             let room = self.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            let outbox = self.outbox.lock();
-            if outbox.is_drained() || outbox.outlet().is_none() {
+            if self.outbox.lock().is_over() {
                 break;
             }
-            drop(outbox);
             room.await;
         }
         self.waiters.fetch_sub(1, Ordering::AcqRel);

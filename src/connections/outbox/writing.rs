@@ -124,6 +124,7 @@ impl Outbox {
 
     /// The socket took `written` bytes of what [`Outbox::write_once`] showed it.
     fn advance(&mut self, mut written: usize, bounds: &Bounds) {
+        self.changed = true;
         if let Some(begun) = &mut self.begun {
             if written < begun.len() {
                 begun.advance(written);

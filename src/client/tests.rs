@@ -1,0 +1,7 @@
+//! Promises of the client, kept against a tiny server that the tests play by hand.
+
+mod calling;
+mod connecting;
+mod peer;
+mod resuming;
+mod staying;
