@@ -66,7 +66,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let transport = Transport::new(config.clone(), cors, node, tasks.clone(), metrics.clone());
     let app = transport.with_cors(transport.router(routes));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    println!("listening on http://{}", listener.local_addr()?);
+    #[allow(clippy::print_stdout, reason = "whoever started it waits for this line")]
+    {
+        println!("listening on http://{}", listener.local_addr()?);
+    }
     transport::serve(listener, app, config, metrics, tasks, stop).await;
     Ok(())
 }

@@ -23,11 +23,7 @@ pub struct Context<H: Hub> {
 pub(super) const ON_CONNECTED: u64 = 0;
 
 impl<H: Hub> Context<H> {
-    pub(super) fn new(
-        seat: Arc<Seat<H>>,
-        call: u64,
-        canceled: Option<CancellationToken>,
-    ) -> Self {
+    pub(super) fn new(seat: Arc<Seat<H>>, call: u64, canceled: Option<CancellationToken>) -> Self {
         Self { seat, call, canceled }
     }
 

@@ -125,8 +125,7 @@ impl<H: Hub> Session<H> {
             Answered::Taken | Answered::Unknown => Handled::Done,
             Answered::NotAsked => {
                 let own = core.connection.id();
-                let text =
-                    format!("Connection ID '{own}' is not valid for invocation ID '{id}'.");
+                let text = format!("Connection ID '{own}' is not valid for invocation ID '{id}'.");
                 Handled::Over(self.fault("InvalidOperationException", &text))
             }
         }

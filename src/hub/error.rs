@@ -122,7 +122,8 @@ impl CallError {
             ),
             Self::IdInUse => format!("Invocation ID '{id}' is already in use."),
             Self::Failed(error) => {
-                let base = format!("An unexpected error occurred invoking '{target}' on the server.");
+                let base =
+                    format!("An unexpected error occurred invoking '{target}' on the server.");
                 error.told(&base, detailed)
             }
             Self::StreamFailed(error) => {

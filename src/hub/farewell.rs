@@ -53,9 +53,7 @@ impl Farewell {
                 detailed,
             ),
             End::Expired => Self::plain(None, true),
-            End::Asked { reason, allow_reconnect } => {
-                Self::plain(reason.clone(), *allow_reconnect)
-            }
+            End::Asked { reason, allow_reconnect } => Self::plain(reason.clone(), *allow_reconnect),
             End::Stopping => Self { patient: true, ..Self::plain(None, true) },
         }
     }

@@ -78,7 +78,8 @@ async fn agree(
     let name = protocol.name();
     if request.version > handshake::VERSION_MAX {
         let version = request.version;
-        let text = format!("The server does not support version {version} of the '{name}' protocol.");
+        let text =
+            format!("The server does not support version {version} of the '{name}' protocol.");
         return Err(Some(text));
     }
     let connection = pipe.connection();

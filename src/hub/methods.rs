@@ -106,7 +106,9 @@ impl<H: Hub> Method<H> {
         }
         match (self.kind, invocation.kind) {
             (InvocationKind::Stream, InvocationKind::Invoke) => return Err(CallError::IsStreaming),
-            (InvocationKind::Invoke, InvocationKind::Stream) => return Err(CallError::NotStreaming),
+            (InvocationKind::Invoke, InvocationKind::Stream) => {
+                return Err(CallError::NotStreaming);
+            }
             (InvocationKind::Invoke, InvocationKind::Invoke)
             | (InvocationKind::Stream, InvocationKind::Stream) => {}
         }

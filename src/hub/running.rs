@@ -134,8 +134,8 @@ fn begin<H: Hub, F: Handler<H, S>, S>(
     invocation: &Invocation,
     uploads: Queues,
 ) -> Result<F::Future, CallError> {
-    let mut inputs = Inputs::new(&invocation.arguments, uploads, F::VALUES)
-        .map_err(CallError::BadArguments)?;
+    let mut inputs =
+        Inputs::new(&invocation.arguments, uploads, F::VALUES).map_err(CallError::BadArguments)?;
     handler.begin(context, &mut inputs).map_err(CallError::BadArguments)
 }
 
