@@ -93,6 +93,6 @@ async fn a_stream_that_never_waits_lets_its_session_read() {
     a.send(r#"{"type":5,"invocationId":"7"}"#);
     let received = a.received().await;
     assert!(received.iter().any(|message| message["invocationId"] == "8"));
-    assert_eq!(received.last().unwrap()["invocationId"], "7");
-    assert_eq!(received.last().unwrap()["type"], 3);
+    assert!(received.iter().any(|message| message["invocationId"] == "7" && message["type"] == 3));
+    assert!(received.len() < 1_000, "the cancel was read soon: {}", received.len());
 }
