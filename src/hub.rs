@@ -37,6 +37,8 @@ mod running;
 mod seat;
 mod session;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod tests_support;
 mod upload;
 
