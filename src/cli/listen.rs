@@ -137,7 +137,8 @@ mod tests {
 
     #[test]
     fn a_call_takes_the_words_up_to_the_next_option() {
-        let words = ["listen", "http://h", "--invoke", "M", "\"7\"", "-1", "--on", "A", "--on", "B"];
+        let words =
+            ["listen", "http://h", "--invoke", "M", "\"7\"", "-1", "--on", "A", "--on", "B"];
         let arguments = Words::try_parse_from(words).unwrap_or_else(|e| panic!("{e}")).arguments;
         assert_eq!(arguments.on, ["A", "B"]);
         let (method, values) = call_of(&arguments.invoke.unwrap()).unwrap();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::connections::Settings;
+use crate::hub::HubOptions;
 use crate::model::BadSetting;
 use crate::transport::Transports;
 
@@ -63,6 +64,17 @@ impl HubConfig {
             handshake_timeout: Duration::from_millis(self.handshake_timeout_ms),
             stateful_buffer_bytes: self.stateful_buffer_bytes,
             ..Settings::default()
+        }
+    }
+
+    /// The part that the hub's sessions follow.
+    pub fn hub_options(&self, name: &str) -> HubOptions {
+        HubOptions {
+            message_bytes_max: self.message_bytes_max,
+            parallel_invocations_max: self.parallel_invocations_max,
+            detailed_errors: self.detailed_errors,
+            stateful_reconnect: self.stateful_reconnect,
+            ..HubOptions::named(name)
         }
     }
 
