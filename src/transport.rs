@@ -30,10 +30,7 @@ mod inbox;
 mod polling;
 mod post;
 mod sse;
-pub mod websocket;
-
-#[cfg(test)]
-mod tests;
+mod websocket;
 
 pub use accept::serve;
 pub use config::{Config, TransportKind, Transports};
@@ -42,3 +39,4 @@ pub use inbox::{Inbox, Offer};
 pub use metrics::Metrics;
 pub use room::Transport;
 pub use router::HubRoute;
+pub use websocket::{Fed, FrameReader, Violation, close_frame};

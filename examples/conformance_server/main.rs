@@ -11,86 +11,71 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conduit_realtime::auth::Authenticator;
-use conduit_realtime::backplane::InProcess;
-use conduit_realtime::connections::{Config, Connections, Endpoint, Metrics, Settings};
-use conduit_realtime::delivery::{self, Delivery};
-use conduit_realtime::hub::{self, Hub, HubHost, HubOptions};
-use conduit_realtime::model::HubName;
-use conduit_realtime::transport::{self, Cors, HubRoute, Transport, TransportKind, Transports};
-use prometheus::Registry;
+use conduit_realtime::connections::Settings;
+use conduit_realtime::hub::{Hub, HubOptions};
+use conduit_realtime::server::{Builder, HubRouteOptions, ServerOptions};
+use conduit_realtime::transport::{Cors, TransportKind, Transports};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::conformance::ConformanceHub;
 use crate::greeting::GreetingHub;
 use crate::secured::{SecuredHub, TokenIsName, UserFromQuery};
 
-const HUBS: [&str; 6] =
-    ["conformance", "greeting", "plain", "websockets-only", "polling-only", "secured"];
-
 #[tokio::main]
+#[allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "whoever started it waits for this line"
+)]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let port: u16 = arguments.next().ok_or("the port is missing")?.parse()?;
     let detailed_errors = arguments.any(|argument| argument == "--detailed-errors");
 
-    let registry = Registry::new();
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let node = Connections::new(&Config::default(), 1, Metrics::new(&registry)?);
-    node.start(&tasks, &stop);
-    let delivery = Delivery::new(
-        &node,
-        Arc::new(InProcess),
-        HUBS.map(HubName::from),
-        delivery::Metrics::new(&registry)?,
-        tasks.clone(),
-    );
-    let hosts = Hosts { delivery, metrics: hub::Metrics::new(&registry)?, detailed_errors };
-
-    use TransportKind::{LongPolling, WebSockets};
+    let cors = Cors { origins: vec!["http://allowed.example".to_owned()] };
+    let mut hubs = Hubs {
+        builder: Builder::new(ServerOptions { cors, ..ServerOptions::default() }),
+        detailed_errors,
+    };
     let all = Transports::default();
     let only = |kind: TransportKind| [kind].into_iter().collect::<Transports>();
-    let routes = vec![
-        hosts.route("conformance", ConformanceHub, UserFromQuery, all, true),
-        hosts.route("greeting", GreetingHub, UserFromQuery, all, true),
-        hosts.route("plain", ConformanceHub, UserFromQuery, all, false),
-        hosts.route("websockets-only", ConformanceHub, UserFromQuery, only(WebSockets), false),
-        hosts.route("polling-only", ConformanceHub, UserFromQuery, only(LongPolling), false),
-        hosts.route("secured", SecuredHub, TokenIsName, all, false),
-    ];
+    hubs.add("conformance", ConformanceHub, UserFromQuery, all, true);
+    hubs.add("greeting", GreetingHub, UserFromQuery, all, true);
+    hubs.add("plain", ConformanceHub, UserFromQuery, all, false);
+    let websockets = only(TransportKind::WebSockets);
+    hubs.add("websockets-only", ConformanceHub, UserFromQuery, websockets, false);
+    let polling = only(TransportKind::LongPolling);
+    hubs.add("polling-only", ConformanceHub, UserFromQuery, polling, false);
+    hubs.add("secured", SecuredHub, TokenIsName, all, false);
+    let server = hubs.builder.build()?;
 
-    let config = transport::Config::default();
-    let metrics = transport::Metrics::new(&registry)?;
-    let cors = Cors { origins: vec!["http://allowed.example".to_owned()] };
-    let transport = Transport::new(config.clone(), cors, node, tasks.clone(), metrics.clone());
-    let app = transport.with_cors(transport.router(routes));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    #[allow(clippy::print_stdout, reason = "whoever started it waits for this line")]
-    {
-        println!("listening on http://{}", listener.local_addr()?);
-    }
-    transport::serve(listener, app, config, metrics, tasks, stop).await;
+    println!("listening on http://{}", listener.local_addr()?);
+    let interrupted = async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            eprintln!("no signal can be waited for: {error}");
+        }
+    };
+    server.run(listener, interrupted, || ()).await;
     Ok(())
 }
 
-/// What all the hubs have in common.
-struct Hosts {
-    delivery: Arc<Delivery>,
-    metrics: hub::Metrics,
+/// The hubs so far, and what they have in common.
+struct Hubs {
+    builder: Builder,
     detailed_errors: bool,
 }
 
-impl Hosts {
-    /// A hub with the defaults of ASP.NET Core.
-    fn route(
-        &self,
+impl Hubs {
+    /// Adds a hub with the defaults of ASP.NET Core.
+    fn add(
+        &mut self,
         name: &str,
         hub: impl Hub,
         authenticator: impl Authenticator,
         transports: Transports,
         stateful_reconnect: bool,
-    ) -> HubRoute {
+    ) {
         let options = HubOptions {
             detailed_errors: self.detailed_errors,
             stateful_reconnect,
@@ -101,17 +86,13 @@ impl Hosts {
             close_on_expiry: true,
             ..Settings::default()
         };
-        let endpoint: Arc<dyn Endpoint> =
-            HubHost::new(hub, options, self.delivery.clone(), &self.metrics);
-        HubRoute {
-            path: format!("/hubs/{name}"),
-            hub: name.into(),
-            endpoint,
+        let route = HubRouteOptions {
             authenticator: Arc::new(authenticator),
-            settings: Arc::new(settings),
+            settings,
             transports,
-            stateful_reconnect,
-            negotiate_version_min: 0,
-        }
+            ..HubRouteOptions::default()
+        };
+        let builder = std::mem::take(&mut self.builder);
+        self.builder = builder.hub(format!("/hubs/{name}"), hub, options, route);
     }
 }

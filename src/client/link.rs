@@ -7,7 +7,9 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Duration, Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{
+    Duration, Instant, MissedTickBehavior, interval, interval_at, sleep, sleep_until, timeout,
+};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::dial::{Socket, text};
@@ -257,7 +259,7 @@ impl Parts<'_> {
         let protocol = self.shared.protocol;
         let mut pings = interval(self.shared.settings.keep_alive); // the first one at once (3.5)
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut acks = interval(ACK_INTERVAL);
+        let mut acks = interval_at(Instant::now() + ACK_INTERVAL, ACK_INTERVAL);
         acks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = prologue;
         loop {

@@ -1,7 +1,7 @@
 //! Negotiation over plain HTTP/1.1: which connection, which address (section 1).
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderValue};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -130,6 +130,8 @@ async fn post(
     let host = HeaderValue::from_str(address.authority()).map_err(bad_answer)?;
     request.headers_mut().insert(HOST, host);
     request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    // hyper leaves it out, and some proxies answer a POST without it with 411.
+    request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
 
     let stream = dial(address).await?;
     let (mut sender, connection) =

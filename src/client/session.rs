@@ -146,7 +146,9 @@ async fn links(
     loop {
         let end = link.run(&mut outgoing).await;
         if shared.stop.is_cancelled() {
-            link.close().await;
+            if !matches!(end, End::Stopped) {
+                link.close().await;
+            }
             return Closed::default(); // as asked for, whoever was first
         }
         match end {

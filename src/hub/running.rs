@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytestring::ByteString;
@@ -65,7 +65,8 @@ where
         Box::pin(async move {
             let Running { context, invocation, uploads, flight } = running;
             let core = flight.core();
-            let call = one_result(handler, context, core, &invocation, uploads);
+            // Pinned where it is: a future that is passed on by value is stored twice.
+            let call = pin!(one_result(handler, context, core, &invocation, uploads));
             core.carry_out(&invocation, Some(&name), call).await;
         })
     }
@@ -107,12 +108,13 @@ where
             let canceled = context.canceled();
             // A stream invocation without an id is malformed, so there always is one.
             let id = invocation.id.clone().unwrap_or_default();
-            let stream = async {
+            let mut stream = pin!(async {
                 let items = begin(&handler, context, &invocation, uploads)?;
-                send_all(core, &id, items.await.map_err(Into::into)?).await
-            };
-            let call = async {
-                match canceled.run_until_cancelled(stream).await {
+                let items = pin!(items.await.map_err(Into::into)?);
+                send_all(core, &id, items).await
+            });
+            let call = pin!(async {
+                match canceled.run_until_cancelled(stream.as_mut()).await {
                     Some(Err(error)) => Err(error),
                     // Cut off by the end of the connection it must not look complete.
                     None if core.connection.ended().is_some() => Ok(Reply::Nothing),
@@ -121,7 +123,7 @@ where
                         Ok(Reply::Completion(encode::completion_void(core.protocol(), &id)))
                     }
                 }
-            };
+            });
             core.carry_out(&invocation, Some(&name), call).await;
         })
     }
@@ -143,9 +145,8 @@ fn begin<H: Hub, F: Handler<H, S>, S>(
 async fn send_all<T: ToWire, E: Into<HubError>>(
     core: &Core,
     id: &ByteString,
-    items: impl Stream<Item = Result<T, E>> + Send,
+    mut items: Pin<&mut (impl Stream<Item = Result<T, E>> + Send)>,
 ) -> Result<(), CallError> {
-    let mut items = pin!(items);
     while let Some(item) = items.next().await {
         let item = item.map_err(|error| CallError::StreamFailed(error.into()))?;
         let encoded = encode::stream_item(core.protocol(), id, &item)
@@ -172,7 +173,7 @@ pub(super) fn refused<H: Hub>(
     error: CallError,
 ) -> BoxFuture<'static, ()> {
     Box::pin(async move {
-        let refusal: std::future::Ready<Result<Reply, CallError>> = std::future::ready(Err(error));
+        let refusal = pin!(std::future::ready(Err(error)));
         flight.core().carry_out(&invocation, name.as_deref(), refusal).await;
     })
 }

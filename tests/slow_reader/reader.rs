@@ -18,6 +18,8 @@ pub(crate) struct Reader {
     stream: TcpStream,
     buffer: Vec<u8>,
     filled: usize,
+    /// The text so far of a message that other frames go on with.
+    text: Vec<u8>,
     /// How many events came.
     pub(crate) count: u64,
     /// The number of the newest event, and whether all came in rising order.
@@ -57,6 +59,7 @@ impl Reader {
             stream,
             buffer: vec![0; BUFFER_BYTES],
             filled: 0,
+            text: Vec::new(),
             count: 0,
             newest: None,
             rising: true,
@@ -137,6 +140,10 @@ impl Reader {
 
     /// One read and what it brought.
     pub(crate) async fn step(&mut self) -> Result<Option<End>, Problem> {
+        if self.filled == self.buffer.len() {
+            // One frame can be longer than the buffer.
+            self.buffer.resize(self.filled * 2, 0);
+        }
         match self.stream.read(&mut self.buffer[self.filled..]).await {
             Ok(0) => return Ok(Some(End::Eof)),
             Ok(read) => self.filled += read,
@@ -149,7 +156,8 @@ impl Reader {
         while let Some((opcode, start, end)) = frame(&self.buffer[from..self.filled]) {
             let (start, end) = (from + start, from + end);
             match opcode {
-                1 => self.messages(start, end),
+                // A fragment goes on where the frame before it ended.
+                0 | 1 => self.take_text(start, end),
                 8 => {
                     self.close_code =
                         self.buffer[start..end].first_chunk().map(|code| u16::from_be_bytes(*code));
@@ -163,29 +171,35 @@ impl Reader {
         Ok(None)
     }
 
-    fn messages(&mut self, start: usize, end: usize) {
-        let payload = &self.buffer[start..end];
+    fn take_text(&mut self, start: usize, end: usize) {
+        self.text.extend_from_slice(&self.buffer[start..end]);
+        let text = std::mem::take(&mut self.text);
         let mut from = 0;
-        for at in memchr::memchr_iter(0x1e, payload) {
-            let message = &payload[from..at];
+        for at in memchr::memchr_iter(0x1e, &text) {
+            self.take_message(&text[from..at]);
             from = at + 1;
-            if let Some(arguments) = memchr::memmem::find(message, b"[\"") {
-                let digits = &message[arguments + 2..arguments + 10];
-                let number = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-                self.rising &= self.newest.is_none_or(|newest| number > newest);
-                self.newest = Some(number);
-                self.count += 1;
-            } else if message.starts_with(b"{\"type\":7") {
-                self.close = Some(String::from_utf8_lossy(message).into_owned());
-            } else if message.starts_with(b"{\"type\":3") {
-                self.completions += 1;
-            }
+        }
+        self.text = text;
+        self.text.drain(..from);
+    }
+
+    fn take_message(&mut self, message: &[u8]) {
+        if let Some(arguments) = memchr::memmem::find(message, b"[\"") {
+            let digits = &message[arguments + 2..arguments + 10];
+            let number = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+            self.rising &= self.newest.is_none_or(|newest| number > newest);
+            self.newest = Some(number);
+            self.count += 1;
+        } else if message.starts_with(b"{\"type\":7") {
+            self.close = Some(String::from_utf8_lossy(message).into_owned());
+        } else if message.starts_with(b"{\"type\":3") {
+            self.completions += 1;
         }
     }
 
     async fn fill(&mut self) -> Result<(), Problem> {
         // The first bytes are read sparingly, so that a slow reader's kernel buffer stays small.
-        let room = (self.filled + 512).min(BUFFER_BYTES);
+        let room = (self.filled + 512).min(self.buffer.len());
         let read = self.stream.read(&mut self.buffer[self.filled..room]).await?;
         self.filled += read;
         if read == 0 { Err("ended too early".into()) } else { Ok(()) }

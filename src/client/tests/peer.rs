@@ -152,6 +152,13 @@ impl Peer {
         }
     }
 
+    /// Nothing but pings may come before the end.
+    pub(super) async fn hear_the_end(&mut self) {
+        while let Some(message) = self.hear_any().await {
+            assert_eq!(message, HubMessage::Ping);
+        }
+    }
+
     pub(super) async fn hear_invocation(&mut self) -> Invocation {
         match self.hear().await {
             HubMessage::Invocation(invocation) => invocation,

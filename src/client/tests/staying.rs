@@ -59,7 +59,7 @@ async fn close_fails_what_is_under_way_and_says_whether_to_come_back() {
             let serving = async {
                 peer.hear_invocation().await;
                 peer.say(encode::close(protocol, &close)).await;
-                assert_eq!(peer.hear_any().await, None, "the socket is closed in order");
+                peer.hear_the_end().await;
             };
             let (result, ()) = tokio::join!(client.invoke::<()>("Wait", ()), serving);
             let expected = Closed { error: error.clone(), allow_reconnect };
@@ -101,7 +101,7 @@ async fn stop_sends_what_is_queued_then_close_and_ends_the_socket() {
                 peer.hear_invocation().await;
             }
             assert_eq!(peer.hear().await, HubMessage::Close(Close::default()));
-            assert_eq!(peer.hear_any().await, None);
+            peer.hear_the_end().await;
             peer.close().await;
         };
         let (closed, ()) = tokio::join!(client.stop(), serving);
@@ -126,7 +126,7 @@ async fn the_last_handle_takes_the_socket_with_it() {
     peer.hear_invocation().await;
     drop(client);
     drop(stream);
-    while peer.hear_any().await.is_some() {}
+    peer.hear_the_end().await;
     assert_eq!(events.recv().await.unwrap_err(), EventError::Closed);
 }
 
