@@ -63,11 +63,10 @@ where
     fn run(&self, running: Running<H>) -> BoxFuture<'static, ()> {
         let (name, handler) = (self.name.clone(), self.handler.clone());
         Box::pin(async move {
-            let Running { context, invocation, uploads, flight } = running;
-            let core = flight.core();
-            // Pinned where it is: a future that is passed on by value is stored twice.
-            let call = pin!(one_result(handler, context, core, &invocation, uploads));
-            core.carry_out(&invocation, Some(&name), call).await;
+            // In place: what is moved or passed on by value is stored twice in a future.
+            let (core, invocation) = (running.flight.core(), &running.invocation);
+            let call = one_result(handler, running.context, core, invocation, running.uploads);
+            core.carry_out(invocation, Some(&name), pin!(call)).await;
         })
     }
 }
@@ -103,13 +102,12 @@ where
     fn run(&self, running: Running<H>) -> BoxFuture<'static, ()> {
         let (name, handler) = (self.name.clone(), self.handler.clone());
         Box::pin(async move {
-            let Running { context, invocation, uploads, flight } = running;
-            let core = flight.core();
-            let canceled = context.canceled();
+            let (core, invocation) = (running.flight.core(), &running.invocation);
+            let canceled = running.context.canceled();
             // A stream invocation without an id is malformed, so there always is one.
             let id = invocation.id.clone().unwrap_or_default();
             let mut stream = pin!(async {
-                let items = begin(&handler, context, &invocation, uploads)?;
+                let items = begin(&handler, running.context, invocation, running.uploads)?;
                 let items = pin!(items.await.map_err(Into::into)?);
                 send_all(core, &id, items).await
             });
@@ -124,7 +122,7 @@ where
                     }
                 }
             });
-            core.carry_out(&invocation, Some(&name), call).await;
+            core.carry_out(invocation, Some(&name), call).await;
         })
     }
 }
