@@ -56,16 +56,6 @@ describe("a published message", () => {
     }
   });
 
-  test("in a group named twice comes once", async (t) => {
-    const a = await listener(t);
-    await a.invoke("JoinGroup", "twice-1");
-    await a.invoke("JoinGroup", "twice-2");
-    const mine = { groups: ["twice-1", "twice-1"] };
-    await say(mine, "once");
-    await say({ connection: a.connectionId }, "end");
-    assert.deepEqual(await a.news.take(2), ["once", "end"]);
-  });
-
   test("has all of its arguments, on every way", async (t) => {
     const values = [null, true, -7, 3.25, "é☃😀", [1, [2]], { a: { b: [] } }, 9007199254740991];
     for (const way of WAYS) {
