@@ -17,12 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{HubHost, HubOptions, Metrics};
-use crate::backplane::InProcess;
 use crate::connections::{
     Config, Connection, Connections, Endpoint, Inbound, NewConnection, Opening, Outlet, Settings,
     Sink, Source,
 };
-use crate::delivery::{self, Delivery};
+use crate::delivery::Delivery;
 use crate::hub::tests::hub::TestHub;
 use crate::model::Caller;
 
@@ -51,9 +50,7 @@ impl World {
         let node = Connections::new(&config, 1, metrics);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         node.start(&tasks, &stop);
-        let metrics = delivery::Metrics::new(&registry).unwrap();
-        let hubs = ["hub".into()];
-        let delivery = Delivery::new(&node, Arc::new(InProcess), hubs, metrics, tasks.clone());
+        let delivery = Delivery::alone(&node, ["hub".into()], tasks.clone());
         let mut options = HubOptions { stateful_reconnect: true, ..HubOptions::named("hub") };
         change(&mut options);
         let metrics = Metrics::new(&registry).unwrap();
