@@ -2,6 +2,8 @@
 //!
 //! Owns: handshake, framing, the nine message types, raw arguments and their conversion, encode once.
 //! Never knows: sockets, hubs, who listens.
+//! Promises: nothing a peer says makes it panic, recurse, or take more than a small multiple of the
+//! message's own bytes; what it has read is well-formed wherever it is passed on.
 //!
 //! [`Protocol::split`] cuts a complete message off a byte stream, [`Protocol::decode`] reads it.
 //! Arguments stay raw ([`RawArguments`], [`RawValue`]) until a method binds them. [`encode`] makes

@@ -8,6 +8,11 @@ use super::wire::{Protocol, ToWire};
 pub trait Arguments: Send + Sync {
     /// Appends the whole array, with its brackets or its MessagePack header.
     fn write(&self, protocol: Protocol, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// About how many bytes that will be; a wrong guess costs time, nothing else.
+    fn len_hint(&self) -> usize {
+        256
+    }
 }
 
 /// Appends an array of what `items` are.
@@ -46,6 +51,12 @@ macro_rules! tuples {
                 let ($($name,)*) = self;
                 write_all(&[$($name as &dyn ToWire),*], protocol, out)
             }
+
+            #[allow(non_snake_case, reason = "the macro names values after their types")]
+            fn len_hint(&self) -> usize {
+                let ($($name,)*) = self;
+                2 $(+ 1 + $name.len_hint())*
+            }
         }
     )*};
 }
@@ -59,6 +70,10 @@ impl Arguments for Vec<RawValue> {
         let items: Vec<&dyn ToWire> = self.iter().map(|value| value as &dyn ToWire).collect();
         write_all(&items, protocol, out)
     }
+
+    fn len_hint(&self) -> usize {
+        self.iter().map(|value| 1 + value.bytes().len()).sum::<usize>() + 2
+    }
 }
 
 impl Arguments for RawArguments {
@@ -68,5 +83,9 @@ impl Arguments for RawArguments {
         }
         // The array is one value too; conversion does not care which it is.
         RawValue::from_checked(self.protocol(), self.bytes().clone()).write_as(protocol, out)
+    }
+
+    fn len_hint(&self) -> usize {
+        self.bytes().len()
     }
 }

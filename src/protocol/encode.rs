@@ -15,8 +15,6 @@ use super::wire::{Protocol, ToWire};
 
 /// Room for what a message holds besides its texts.
 const FRAME_CAPACITY: usize = 64;
-/// Room for values of a length nobody knows yet; most events fit.
-const VALUE_CAPACITY: usize = 448;
 
 /// Type 1; with an id it is a question to a client.
 pub fn invocation(
@@ -38,7 +36,7 @@ pub fn client_invocation(
     stream_ids: &[&str],
 ) -> Result<Encoded, EncodeError> {
     let kind = if streaming { 4 } else { 1 };
-    let capacity = FRAME_CAPACITY + target.len() + VALUE_CAPACITY;
+    let capacity = FRAME_CAPACITY + target.len() + arguments.len_hint();
     framed(protocol, capacity, |out| match protocol {
         Protocol::Json => {
             json_head(kind, id, out);
@@ -75,7 +73,7 @@ pub fn stream_item(
     id: &str,
     item: &dyn ToWire,
 ) -> Result<Encoded, EncodeError> {
-    framed(protocol, FRAME_CAPACITY + VALUE_CAPACITY, |out| match protocol {
+    framed(protocol, FRAME_CAPACITY + item.len_hint(), |out| match protocol {
         Protocol::Json => {
             json_head(2, Some(id), out);
             out.extend_from_slice(b",\"item\":");
@@ -96,7 +94,7 @@ pub fn completion_value(
     id: &str,
     value: &dyn ToWire,
 ) -> Result<Encoded, EncodeError> {
-    framed(protocol, FRAME_CAPACITY + VALUE_CAPACITY, |out| match protocol {
+    framed(protocol, FRAME_CAPACITY + value.len_hint(), |out| match protocol {
         Protocol::Json => {
             json_head(3, Some(id), out);
             out.extend_from_slice(b",\"result\":");
@@ -265,4 +263,41 @@ fn certain(protocol: Protocol, capacity: usize, write: impl FnOnce(&mut Vec<u8>)
         Ok(())
     });
     encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKED: Protocol = Protocol::MessagePack;
+
+    #[test]
+    fn messagepack_messages_have_the_sizes_of_the_specification() {
+        let call = |id, streams: &[&str]| {
+            client_invocation(PACKED, false, id, "Target", &(1,), streams).unwrap().payload_len()
+        };
+        assert_eq!([call(None, &[]), call(Some("1"), &[]), call(Some("1"), &["2"])], [15, 16, 18]);
+        let error = Some("error".to_owned());
+        assert_eq!(close(PACKED, &Close { error, allow_reconnect: false }).payload_len(), 10);
+        assert_eq!(stream_item(PACKED, "1", &"").unwrap().payload_len(), 7);
+        assert_eq!(completion_void(PACKED, "1").payload_len(), 7);
+        assert_eq!(cancel_invocation(PACKED, "1").payload_len(), 6);
+    }
+
+    #[test]
+    fn every_ping_is_the_same_memory() {
+        for protocol in [Protocol::Json, PACKED] {
+            let (one, two) = (ping(protocol), ping(protocol));
+            assert_eq!(one.frame().as_ptr(), two.frame().as_ptr());
+            assert_eq!(verbatim(protocol, &one.payload()), one);
+        }
+        assert_eq!(ping(PACKED).payload(), &[0x02, 0x91, 0x06][..]);
+        assert_eq!(ping(Protocol::Json).payload(), "{\"type\":6}\u{1e}");
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_written_leaves_an_error_and_no_message() {
+        let map = std::collections::BTreeMap::from([((1, 2), 3)]);
+        assert!(stream_item(Protocol::Json, "1", &map).is_err(), "a pair is no key in JSON");
+    }
 }

@@ -4,7 +4,7 @@
 //! length: it stands in front of the payload in the same allocation. WebSocket sinks write all
 //! of it; Server-Sent Events and long polling take the payload.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::messagepack::write::{PREFIX_MAX, prefix};
 
@@ -39,10 +39,7 @@ impl Encoded {
         out.resize(HEADER_MAX, 0);
         write(&mut out)?;
         let start = write_header(kind, HEADER_MAX, &mut out);
-        Ok(Self {
-            bytes: Bytes::from(out).slice(start..),
-            payload_start: (HEADER_MAX - start) as u8, // at most 10
-        })
+        Ok(Self::from_parts(out, start, HEADER_MAX))
     }
 
     /// Frames what `write` appends as one MessagePack message, with its length prefix in front.
@@ -59,10 +56,13 @@ impl Encoded {
         let payload_at = ROOM - prefix_len;
         out[payload_at..ROOM].copy_from_slice(&prefix[..prefix_len]);
         let start = write_header(FrameKind::Binary, payload_at, &mut out);
-        Ok(Self {
-            bytes: Bytes::from(out).slice(start..),
-            payload_start: (payload_at - start) as u8, // at most 10
-        })
+        Ok(Self::from_parts(out, start, payload_at))
+    }
+
+    fn from_parts(out: Vec<u8>, frame_at: usize, payload_at: usize) -> Self {
+        let mut bytes = Bytes::from(out);
+        bytes.advance(frame_at);
+        Self { bytes, payload_start: (payload_at - frame_at) as u8 } // at most 10
     }
 
     /// A frame that is always the same: a header of two bytes and its payload.

@@ -47,7 +47,9 @@ pub fn parse(request: &[u8]) -> Result<Request, BadRequest> {
         match key {
             "protocol" => protocol = Some(json::string(key, &text, scanner)?),
             "version" => version = json::integer_or_null(key, scanner)?,
-            _ => drop(scanner.skip(DEPTH_MAX - 1)?),
+            _ => {
+                scanner.skip(DEPTH_MAX - 1)?;
+            }
         }
         Ok(())
     });

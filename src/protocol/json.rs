@@ -35,10 +35,12 @@ pub(super) fn decode(message: Bytes) -> Result<HubMessage, DecodeError> {
 /// The text up to the first byte that is no UTF-8. Should that byte be part of the message, the
 /// scanner finds an end where there is none.
 pub(super) fn valid_text(mut bytes: Bytes) -> ByteString {
-    if let Err(error) = std::str::from_utf8(&bytes) {
-        bytes.truncate(error.valid_up_to());
+    loop {
+        match ByteString::try_from(bytes.clone()) {
+            Ok(text) => return text,
+            Err(error) => bytes.truncate(error.valid_up_to()),
+        }
     }
-    ByteString::try_from(bytes).unwrap_or_default()
 }
 
 /// Calls `read` on each property of the object that the text starts with; `read` must step over
@@ -192,7 +194,9 @@ impl Fields {
             "headers" => headers(text, scanner)?,
             "allowReconnect" => self.allow_reconnect = boolean(key, scanner)?,
             "sequenceId" => self.sequence_id = integer_or_null(key, scanner)?,
-            _ => drop(scanner.skip(PROPERTY_DEPTH_MAX)?),
+            _ => {
+                scanner.skip(PROPERTY_DEPTH_MAX)?;
+            }
         }
         Ok(())
     }

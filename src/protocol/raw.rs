@@ -191,14 +191,12 @@ impl BindError {
     /// From a serde error, without the value that it may quote: that may be a secret.
     pub(super) fn without_value(error: impl ToString) -> Self {
         let error = error.to_string();
-        let kind = ["missing field", "duplicate field"].iter().any(|kind| error.starts_with(kind));
-        Self::new(if kind {
-            error.as_str()
-        } else {
-            match error.rfind("expected ") {
-                Some(place) => &error[place..],
-                None => "the value does not fit the type",
-            }
+        let starts = |kinds: [&str; 2]| kinds.iter().any(|kind| error.starts_with(kind));
+        let expected = error.rfind("expected ").filter(|_| starts(["invalid ", "unknown "]));
+        Self::new(match expected {
+            Some(place) => &error[place..],
+            None if starts(["missing field", "duplicate field"]) => &error,
+            None => "the value does not fit the type",
         })
     }
 }
@@ -216,5 +214,40 @@ impl EncodeError {
 
     fn malformed() -> Self {
         Self::new("it is not well-formed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Arguments;
+
+    #[test]
+    fn white_space_around_a_value_is_no_part_of_it() {
+        let raw = RawValue::parse(Protocol::Json, " \n[1, 2]\t".into()).unwrap();
+        assert_eq!(raw.bytes(), "[1, 2]");
+    }
+
+    #[test]
+    fn a_value_is_exactly_one() {
+        for text in ["", " ", "1 2", "[1],", "\u{1e}", "{\"a\":1}x"] {
+            assert!(RawValue::parse(Protocol::Json, text.into()).is_err(), "{text}");
+        }
+        assert!(RawValue::parse(Protocol::Json, Bytes::from_static(b"\"\xff\"")).is_err());
+        for bytes in [&[][..], &[1, 2], &[0x91], &[0xc1]] {
+            let parsed = RawValue::parse(Protocol::MessagePack, bytes.into());
+            assert!(parsed.is_err(), "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn arguments_that_are_no_array_are_not_passed_on() {
+        for bytes in [&[][..], &[0x2a], &[0x80]] {
+            let arguments = RawArguments::from_checked(Protocol::MessagePack, bytes.into());
+            for protocol in [Protocol::Json, Protocol::MessagePack] {
+                assert!(Arguments::write(&arguments, protocol, &mut Vec::new()).is_err());
+            }
+            assert!(RawArguments::parse(Protocol::MessagePack, bytes.into()).is_err());
+        }
     }
 }
