@@ -2,7 +2,27 @@
 //!
 //! Owns: where credentials stand in a request, virtual keys, service keys, their comparison.
 //! Never knows: hubs, transports.
+//!
+//! [`Keys::from_config`] makes both kinds of keys at start: [`VirtualKeys`] answer who a client of
+//! a hub is, [`ServiceKeys`] which tenant publishes. Only hashes are kept, and a look-up compares
+//! all of them in constant time.
 
 mod authenticator;
+mod config;
+mod credential;
+mod keys;
+mod peer;
+mod secret;
+mod service_keys;
+mod table;
+mod virtual_keys;
 
 pub use authenticator::{Anonymous, Authenticator, Refusal};
+pub use config::{Config, ServiceKeyConfig, VirtualKeyConfig};
+pub use credential::query_value;
+pub use keys::{KeyNotice, Keys, NoRandomness};
+pub use peer::PeerAddr;
+pub use secret::Secret;
+pub use service_keys::{ServiceKeys, Tenant};
+pub use table::hash_key;
+pub use virtual_keys::VirtualKeys;

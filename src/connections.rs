@@ -24,6 +24,8 @@ mod pipe;
 mod registry;
 mod replay;
 mod sink;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, Settings};
 pub use connection::{Connection, NewConnection, NotResumable, SendError};

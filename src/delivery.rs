@@ -8,11 +8,14 @@
 //! `questions` waits for what single clients answer.
 
 mod fan_out;
+mod json_event;
 mod members;
 mod metrics;
 mod outlet;
 mod questions;
 
+pub use crate::backplane::Reach;
+pub use json_event::{BadArguments, event_from_json, event_of_text};
 pub use metrics::Metrics;
 pub use outlet::{Delivery, DeliveryError};
 pub use questions::{Answered, AskError};

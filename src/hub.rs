@@ -1,1 +1,58 @@
-//! To come.
+//! Hub: one client's conversation, and what a hub's author writes.
+//!
+//! Owns: the [`Hub`] trait, the session with one client (handshake, invocations, streams, uploads,
+//! client results, stateful counting, last words), filters around every invocation.
+//! Never knows: sockets, Redis, HTTP, the product.
+//!
+//! An author reads `definition`, `methods`, `context` and `clients`. A message walks through
+//! `host` → `greeting` → `session` → `dispatch` → `call` (filters) → the method of `handler`, and
+//! its answer goes into the connection's outbox. `farewell` has the last words.
+//!
+//! Promise: one client's messages are handled strictly in order, in one task; every event that a
+//! method sends on this node is queued before its completion; every wait ends.
+
+pub mod bench;
+
+mod argument;
+mod call;
+mod clients;
+mod context;
+mod counting;
+mod definition;
+mod desk;
+mod dispatch;
+mod error;
+mod farewell;
+mod filter;
+mod greeting;
+mod handler;
+mod host;
+mod methods;
+mod metrics;
+mod options;
+mod question;
+mod recipients;
+mod running;
+mod seat;
+mod session;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_support;
+mod upload;
+
+pub use argument::{Argument, Inputs};
+pub use call::{Call, Reply};
+pub use clients::{CallerClients, Client, Clients, Groups, HubContext};
+pub use context::Context;
+pub use definition::Hub;
+pub use error::{CallError, HubError, HubResult};
+pub use filter::{Filter, Next};
+pub use handler::Handler;
+pub use host::HubHost;
+pub use methods::{Method, Methods};
+pub use metrics::Metrics;
+pub use options::HubOptions;
+pub use question::AskFailed;
+pub use recipients::Recipients;
+pub use upload::Upload;

@@ -7,8 +7,10 @@ mod audience;
 mod caller;
 mod envelope;
 mod ids;
+mod setting;
 
 pub use audience::{Audience, Subject};
 pub use caller::Caller;
 pub use envelope::{Class, Envelope, Priority};
 pub use ids::{BadMessageId, ConnectionId, GroupName, HubName, MessageId, UserId};
+pub use setting::BadSetting;

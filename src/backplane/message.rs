@@ -79,13 +79,41 @@ pub enum Incoming {
     /// An event for somebody who may be here.
     Event(Envelope<Event>),
     /// A change of a group; answered when a member was here and it is done.
-    Group { hub: HubName, command: GroupCommand, done: oneshot::Sender<Reach> },
+    Group {
+        /// The hub of the group.
+        hub: HubName,
+        /// What to do.
+        command: GroupCommand,
+        /// Takes whether a member was here.
+        done: oneshot::Sender<Reach>,
+    },
     /// The end of a connection.
-    Close { hub: HubName, connection: ConnectionId, reason: Option<String> },
+    Close {
+        /// The hub of the connection.
+        hub: HubName,
+        /// Which to end.
+        connection: ConnectionId,
+        /// What its client is told.
+        reason: Option<String>,
+    },
     /// A question to a client here.
-    Question { hub: HubName, question: Question, answer: oneshot::Sender<Answer> },
+    Question {
+        /// The hub of the connection.
+        hub: HubName,
+        /// What is asked.
+        question: Question,
+        /// Takes what came of it.
+        answer: oneshot::Sender<Answer>,
+    },
     /// Whether the subject is here.
-    Exists { hub: HubName, subject: Subject, answer: oneshot::Sender<bool> },
+    Exists {
+        /// The hub of the subject.
+        hub: HubName,
+        /// What is looked for.
+        subject: Subject,
+        /// Takes whether it is here.
+        answer: oneshot::Sender<bool>,
+    },
 }
 
 /// Why nodes cannot talk.

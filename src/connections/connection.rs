@@ -12,17 +12,13 @@ use tokio::sync::Notify;
 
 use super::config::Settings;
 use super::end::End;
-use super::frame::Frame;
 use super::node::Connections;
-use super::outbox::{Flushed, Offered, Outbox, Pulled, Wake};
+use super::outbox::Outbox;
 use super::sink::{Outlet, Source};
 use crate::model::{Caller, ConnectionId, GroupName, HubName};
-use crate::protocol::{Close, Protocol, encode};
+use crate::protocol::{Protocol, encode};
 
-/// What a slow reader is told before it is disconnected.
-const TOO_SLOW: &str = "Connection closed: the client reads too slowly.";
-/// WebSocket close code for a violated policy (RFC 6455, 7.4.1).
-const CODE_POLICY: u16 = 1008;
+mod sending;
 
 /// What a transport knows when it opens a connection.
 pub struct NewConnection {
@@ -195,103 +191,6 @@ impl Connection {
         self.new.caller.expires_at.filter(|_| self.new.settings.close_on_expiry)
     }
 
-    /// A frame for the own client: waits for room, at most the send timeout (decision D6).
-    pub async fn send(self: &Arc<Self>, frame: Arc<Frame>) -> Result<(), SendError> {
-        let mut frame = match self.try_append(frame) {
-            Ok(done) => return done,
-            Err(frame) => frame,
-        };
-        self.waiters.fetch_add(1, Ordering::AcqRel);
-        let waiting = async {
-            loop {
-                let room = self.room.notified();
-                tokio::pin!(room);
-                room.as_mut().enable();
-                frame = match self.try_append(frame) {
-                    Ok(done) => return done,
-                    Err(frame) => frame,
-                };
-                room.await;
-            }
-        };
-        let sent = tokio::time::timeout(self.new.settings.send_timeout, waiting).await;
-        self.waiters.fetch_sub(1, Ordering::AcqRel);
-        sent.unwrap_or(Err(SendError::TimedOut))
-    }
-
-    /// Appends, after a try to make room. The outer error gives the frame back: no room.
-    fn try_append(
-        self: &Arc<Self>,
-        frame: Arc<Frame>,
-    ) -> Result<Result<(), SendError>, Arc<Frame>> {
-        let bounds = self.node.bounds();
-        let mut outbox = self.outbox.lock();
-        let mut appended = outbox.append(frame, bounds);
-        if let Err(frame) = appended {
-            // What the session held back until the end of its turn may be what fills the outbox.
-            let (flushed, wake) = outbox.release(bounds);
-            appended = outbox.append(frame, bounds);
-            drop(outbox);
-            self.after_flush(flushed);
-            self.wake(wake);
-        } else {
-            drop(outbox);
-        }
-        match appended? {
-            Offered::Queued(wake) => {
-                self.wake(wake);
-                Ok(Ok(()))
-            }
-            Offered::Dropped | Offered::Overflow | Offered::Closed => Ok(Err(SendError::Closed)),
-        }
-    }
-
-    /// A frame of a fan-out: never waits. True when the caller has to mark it for the flusher.
-    pub(super) fn offer(self: &Arc<Self>, frame: &Arc<Frame>) -> bool {
-        let mut outbox = self.outbox.lock();
-        let wake = match outbox.offer(frame.clone(), self.node.bounds()) {
-            Offered::Queued(wake) => wake,
-            Offered::Dropped => {
-                self.node.metrics().dropped_volatile.inc();
-                Wake::Nobody
-            }
-            Offered::Closed => Wake::Nobody,
-            Offered::Overflow => self.overflowed(&mut outbox),
-        };
-        drop(outbox);
-        if wake == Wake::Puller {
-            self.ready.notify_one();
-        }
-        wake == Wake::Flusher
-    }
-
-    /// The answer to a full outbox when nothing may be dropped (decision D6).
-    fn overflowed(self: &Arc<Self>, outbox: &mut Outbox) -> Wake {
-        if outbox.outlet().is_none() {
-            outbox.dispose(self.node.bounds());
-            self.end(End::NotResumed);
-            return Wake::Nobody;
-        }
-        let close = Close { error: Some(TOO_SLOW.to_owned()), allow_reconnect: true };
-        let protocol = self.protocol().unwrap_or(Protocol::Json);
-        let frame = Frame::untracked(encode::close(protocol, &close));
-        let wake = outbox.cut_short(frame, CODE_POLICY, self.node.bounds());
-        self.end(End::TooSlow);
-        wake
-    }
-
-    /// A frame outside the bounds: a handshake answer or Close.
-    pub fn send_unbounded(self: &Arc<Self>, frame: Arc<Frame>) {
-        let wake = self.outbox.lock().append_unbounded(frame, self.node.bounds());
-        self.wake(wake);
-    }
-
-    /// A pong of the transport; a newer one replaces one that still waits.
-    pub fn send_pong(self: &Arc<Self>, frame: bytes::Bytes) {
-        let wake = self.outbox.lock().set_pong(frame);
-        self.wake(wake);
-    }
-
     /// The client acked what it was sent up to a number (stateful reconnect).
     pub fn acked(self: &Arc<Self>, number: i64) {
         let wake = self.outbox.lock().acked(u64::try_from(number).unwrap_or(0));
@@ -371,90 +270,9 @@ impl Connection {
         self.ended().is_none() && self.outbox.lock().is_stateful()
     }
 
-    /// Frames for a transport that pulls; waits until there are some or there will be none.
-    /// At least one frame, more while they stay within `bytes_max`.
-    pub async fn pull(&self, bytes_max: usize) -> Pulled {
-        loop {
-            let pulled = self.outbox.lock().pull(bytes_max, self.node.bounds());
-            if let Some(pulled) = pulled {
-                self.room_made();
-                return pulled;
-            }
-            self.ready.notified().await;
-        }
-    }
-
     /// Long polling: whether a poll is open. Without one the disconnect timeout runs.
     pub fn set_polled(&self, polled: bool) {
         let since = if polled { 0 } else { self.node.now_ms() };
         self.clock.unpolled_ms.store(since, Ordering::Relaxed);
-    }
-
-    /// The flusher has come: writes what waits, on its thread.
-    pub(super) fn flush_queued(self: &Arc<Self>) -> Flushed {
-        let mut outbox = self.outbox.lock();
-        let flushed = outbox.flush_queued(self.node.bounds());
-        if flushed == Flushed::Blocked && outbox.stuck_since_ms.is_none() {
-            outbox.stuck_since_ms = Some(self.node.now_ms());
-        }
-        drop(outbox);
-        self.after_flush(flushed);
-        flushed
-    }
-
-    /// The session's turn begins: what it appends is written when the turn ends.
-    pub(super) fn hold(&self) {
-        self.outbox.lock().hold();
-    }
-
-    /// The session's turn ends.
-    pub(super) fn release(self: &Arc<Self>) {
-        let (flushed, wake) = self.outbox.lock().release(self.node.bounds());
-        self.after_flush(flushed);
-        self.wake(wake);
-    }
-
-    fn after_flush(&self, flushed: Flushed) {
-        if flushed == Flushed::Lost {
-            // The source of the same socket has the details.
-            self.wake_session();
-        }
-        if self.waiters.load(Ordering::Acquire) > 0 {
-            self.room.notify_waiters();
-        }
-    }
-
-    pub(super) fn wake(self: &Arc<Self>, wake: Wake) {
-        match wake {
-            Wake::Nobody => {}
-            Wake::Puller => self.ready.notify_one(),
-            Wake::Flusher => self.node.mark(self.clone()),
-        }
-    }
-
-    fn room_made(&self) {
-        if self.waiters.load(Ordering::Acquire) > 0 {
-            self.room.notify_waiters();
-        }
-    }
-
-    /// Takes no more frames; the close frame follows what waits. Completes when all is written,
-    /// or the outlet is gone.
-    pub(super) async fn close_outbox(self: &Arc<Self>, code: u16) {
-        let wake = self.outbox.lock().close(code);
-        self.wake(wake);
-        self.waiters.fetch_add(1, Ordering::AcqRel);
-        loop {
-            let room = self.room.notified();
-            tokio::pin!(room);
-            room.as_mut().enable();
-            let outbox = self.outbox.lock();
-            if outbox.is_drained() || outbox.outlet().is_none() {
-                break;
-            }
-            drop(outbox);
-            room.await;
-        }
-        self.waiters.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -4,21 +4,18 @@
 //! happens under that lock and keeps the order of frames by itself.
 
 use std::collections::{HashSet, VecDeque};
-use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::{Buf, Bytes};
-use smallvec::SmallVec;
+use bytes::Bytes;
 
 use super::frame::Frame;
 use super::replay::Replay;
 use super::sink::Outlet;
 
-/// Frames of one vectored write. Linux takes up to 1024; beyond some tens the call's cost is spread.
-const SLICES_MAX: usize = 64;
-/// Queues that grew beyond this many places give their memory back when they are empty.
-const KEPT_CAPACITY_MAX: usize = 128;
+#[cfg(test)]
+mod tests;
+mod writing;
 
 /// What bounds an outbox.
 #[derive(Debug)]
@@ -93,6 +90,8 @@ pub(super) struct Outbox {
     held: bool,
     /// Something was appended while `held`.
     held_back: bool,
+    /// Frames have left since somebody asked.
+    changed: bool,
     /// Since when no byte could be written although some wait, in milliseconds of the node.
     pub(super) stuck_since_ms: Option<u64>,
 }
@@ -192,6 +191,7 @@ impl Outbox {
     pub(super) fn detach(&mut self) -> Option<Outlet> {
         self.begun = None;
         self.stuck_since_ms = None;
+        self.changed = true;
         self.outlet.take()
     }
 
@@ -218,10 +218,6 @@ impl Outbox {
 
     pub(super) fn is_stateful(&self) -> bool {
         self.replay.is_some()
-    }
-
-    pub(super) fn disable_replay(&mut self) {
-        self.replay = None;
     }
 
     pub(super) fn acked(&mut self, number: u64) -> Wake {
@@ -251,6 +247,16 @@ impl Outbox {
             && self.closing.as_ref().is_none_or(|closing| closing.code.is_none())
     }
 
+    /// Whether frames have left, or the outlet has, since the last time this was asked.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Whether nothing more will be written: all is, or there is no way out.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_drained() || self.outlet.is_none()
+    }
+
     pub(super) fn waiting(&self) -> (usize, usize) {
         (self.waiting.len(), self.waiting_bytes)
     }
@@ -270,150 +276,11 @@ impl Outbox {
         if taken.is_empty() {
             let closing = self.closing.as_mut()?;
             closing.code = None;
+            self.changed = true;
             return Some(Pulled::Over);
         }
         self.give_back(bytes, bounds);
         Some(Pulled::Frames(taken))
-    }
-
-    /// The flusher has come. When the socket is full it has to wait for it, so it stays queued.
-    pub(super) fn flush_queued(&mut self, bounds: &Bounds) -> Flushed {
-        let flushed = self.flush(bounds);
-        self.queued = flushed == Flushed::Blocked;
-        flushed
-    }
-
-    /// A session's turn begins: what it appends is written at its end.
-    pub(super) fn hold(&mut self) {
-        self.held = true;
-    }
-
-    /// A session's turn ends, or it is about to wait for room.
-    pub(super) fn release(&mut self, bounds: &Bounds) -> (Flushed, Wake) {
-        self.held = false;
-        if !std::mem::take(&mut self.held_back) || self.queued {
-            return (Flushed::Drained, Wake::Nobody);
-        }
-        let flushed = self.flush(bounds);
-        let wake = if flushed == Flushed::Blocked { self.mark() } else { Wake::Nobody };
-        (flushed, wake)
-    }
-
-    /// Writes until the socket takes no more or nothing may be written.
-    pub(super) fn flush(&mut self, bounds: &Bounds) -> Flushed {
-        let mut flushed = Flushed::Drained;
-        while let Some(outcome) = self.write_once(bounds) {
-            match outcome {
-                Ok(true) => {}
-                Ok(false) => {
-                    flushed = Flushed::Blocked;
-                    break;
-                }
-                Err(()) => {
-                    flushed = Flushed::Lost;
-                    break;
-                }
-            }
-        }
-        if self.waiting.is_empty() && self.waiting.capacity() > KEPT_CAPACITY_MAX {
-            self.waiting = VecDeque::new();
-        }
-        if flushed == Flushed::Lost {
-            self.detach();
-        }
-        flushed
-    }
-
-    /// One vectored write. None when there is nothing to write; `Ok(false)` when the socket is full.
-    fn write_once(&mut self, bounds: &Bounds) -> Option<Result<bool, ()>> {
-        if self.begun.is_none() {
-            self.begun =
-                self.sequence.take().or_else(|| self.pong.take()).or_else(|| self.ack.take());
-        }
-        let Some((outcome, total)) = self.write_slices() else {
-            let Some(Outlet::Direct(sink)) = &self.outlet else { return None };
-            let code = self.closing.as_mut()?.code.take()?;
-            self.begun = Some(sink.close_frame(code));
-            return Some(Ok(true));
-        };
-        match outcome {
-            Ok(written) => {
-                self.advance(written, bounds);
-                self.stuck_since_ms = None;
-                Some(Ok(written == total))
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Some(Ok(false)),
-            Err(error) if error.kind() == ErrorKind::Interrupted => Some(Ok(true)),
-            Err(_) => Some(Err(())),
-        }
-    }
-
-    /// Shows the sink what may be written, in order, and says how many bytes that was.
-    fn write_slices(&self) -> Option<(io::Result<usize>, usize)> {
-        let Some(Outlet::Direct(sink)) = &self.outlet else { return None };
-        let mut slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> = SmallVec::new();
-        let mut total = 0;
-        if let Some(begun) = &self.begun {
-            slices.push(IoSlice::new(begun));
-            total += begun.len();
-        }
-        for frame in self.sendable().take(SLICES_MAX - slices.len()) {
-            slices.push(IoSlice::new(frame.encoded().frame()));
-            total += frame.len();
-        }
-        (!slices.is_empty()).then(|| (sink.try_write(&slices), total))
-    }
-
-    /// Frames that may go out now, in order: first those to be sent again, then waiting ones while
-    /// the unacked bytes are within their limit.
-    fn sendable(&self) -> impl Iterator<Item = &Arc<Frame>> {
-        let mut allowance = match &self.replay {
-            Some(replay) if self.closing.is_none() => replay.allowance(),
-            _ => Some(usize::MAX),
-        };
-        let fresh = self.waiting.iter().take_while(move |frame| match allowance {
-            Some(left) => {
-                allowance = left.checked_sub(frame.len());
-                true
-            }
-            None => false,
-        });
-        self.replay.iter().flat_map(|replay| replay.to_resend()).chain(fresh)
-    }
-
-    /// The socket took `written` bytes of what [`Outbox::write_once`] showed it.
-    fn advance(&mut self, mut written: usize, bounds: &Bounds) {
-        if let Some(begun) = &mut self.begun {
-            if written < begun.len() {
-                begun.advance(written);
-                return;
-            }
-            written -= begun.len();
-            self.begun = None;
-        }
-        let mut released = 0;
-        while written > 0 {
-            let again = self.replay.as_mut().and_then(|replay| replay.resent());
-            let frame = match again {
-                Some(frame) => frame,
-                None => {
-                    let Some(frame) = self.waiting.pop_front() else { break };
-                    released += frame.len();
-                    if let Some(replay) = &mut self.replay
-                        && frame.is_tracked()
-                    {
-                        replay.sent(frame.clone());
-                    }
-                    frame
-                }
-            };
-            if written < frame.len() {
-                self.begun = Some(frame.encoded().frame().slice(written..));
-                break;
-            }
-            written -= frame.len();
-        }
-        self.give_back(released, bounds);
     }
 
     fn push(&mut self, frame: Arc<Frame>, bounds: &Bounds) {
@@ -436,6 +303,7 @@ impl Outbox {
     fn give_back(&mut self, bytes: usize, bounds: &Bounds) {
         self.waiting_bytes -= bytes;
         if bytes > 0 {
+            self.changed = true;
             bounds.total_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
     }

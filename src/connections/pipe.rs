@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -14,6 +15,9 @@ use super::frame::Frame;
 use super::outbox::Wake;
 use super::sink::{Inbound, Outlet, Source};
 use crate::protocol::{Close, Protocol, encode};
+
+/// A client that left by DELETE may still have a poll open; that one gets the last words.
+const LAST_POLL: Duration = Duration::from_secs(1);
 
 /// What a session reads.
 #[derive(Debug, PartialEq, Eq)]
@@ -124,26 +128,29 @@ impl Pipe {
     /// the disconnect timeout).
     pub async fn finish(mut self, close: Option<&Close>, code: u16) {
         let connection = self.connection.clone();
-        let nobody_listens = matches!(
-            connection.ended(),
-            Some(End::ClientLeft | End::Lost | End::NotResumed | End::SendTimedOut)
-        );
+        let gone = match connection.ended() {
+            Some(End::ClientLeft) => Some(LAST_POLL),
+            Some(End::Lost | End::NotResumed | End::SendTimedOut) => Some(Duration::ZERO),
+            _ => None,
+        };
         connection.end(End::Asked { reason: None, allow_reconnect: false });
         connection.node.unpark(&connection);
-        if let Some(close) = close {
-            let protocol = connection.protocol().unwrap_or(Protocol::Json);
-            connection.send_unbounded(Frame::untracked(encode::close(protocol, close)));
-        }
         let (pulled, sink) = match connection.outbox.lock().outlet() {
             Some(Outlet::Pulled) => (true, None),
             Some(Outlet::Direct(sink)) => (false, Some(sink.clone())),
             None => return,
         };
-        if pulled && nobody_listens {
-            return;
+        // Nobody reads what follows the client's close frame.
+        if let Some(close) = close.filter(|_| pulled || gone.is_none()) {
+            let protocol = connection.protocol().unwrap_or(Protocol::Json);
+            connection.send_unbounded(Frame::untracked(encode::close(protocol, close)));
         }
         let settings = &connection.new.settings;
-        let limit = if pulled { settings.disconnect_timeout } else { settings.close_timeout };
+        let limit = match gone {
+            Some(last) if pulled => last,
+            None if pulled => settings.disconnect_timeout,
+            _ => settings.close_timeout,
+        };
         let in_order = async {
             connection.close_outbox(code).await;
             if !pulled {

@@ -6,9 +6,17 @@ use super::{ConnectionId, GroupName, UserId};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Every connection of the hub but the listed ones.
-    All { except: Vec<ConnectionId> },
+    All {
+        /// Who gets nothing.
+        except: Vec<ConnectionId>,
+    },
     /// The members of a group but the listed ones.
-    Group { group: GroupName, except: Vec<ConnectionId> },
+    Group {
+        /// Whose members are meant.
+        group: GroupName,
+        /// Who gets nothing.
+        except: Vec<ConnectionId>,
+    },
     /// The members of each group; a member of two gets the event twice, as in ASP.NET Core.
     Groups(Vec<GroupName>),
     /// All connections of a user.

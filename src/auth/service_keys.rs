@@ -1,0 +1,74 @@
+//! Service keys: the back ends that publish.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::config::ServiceKeyConfig;
+use super::credential;
+use super::table::{KeyTable, parse_hash};
+
+/// Whose budget a published message uses: the name of its service key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tenant(Arc<str>);
+
+impl Tenant {
+    /// The configured name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Tenant {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// All service keys of this node.
+pub struct ServiceKeys {
+    tenants: KeyTable<Tenant>,
+}
+
+impl ServiceKeys {
+    /// Takes keys whose configuration was checked; one with an impossible hash opens nothing.
+    pub fn new(keys: &[ServiceKeyConfig]) -> Self {
+        let entry = |key: &ServiceKeyConfig| {
+            Some((parse_hash(&key.sha256)?, Tenant::from(key.name.as_str())))
+        };
+        Self { tenants: KeyTable::new(keys.iter().filter_map(entry)) }
+    }
+
+    /// Which tenant asks: the key stands in `X-API-Key`, else in `Authorization: Bearer`.
+    pub fn tenant_of(&self, headers: &HeaderMap) -> Option<&Tenant> {
+        self.tenants.find(credential::of_service(headers)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::hash_key;
+
+    #[test]
+    fn a_service_key_names_its_tenant() {
+        let sha256 = hash_key(b"k");
+        let keys = ServiceKeys::new(&[ServiceKeyConfig { name: "billing".into(), sha256 }]);
+        let tenant = |name: &'static str, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            keys.tenant_of(&headers).map(ToString::to_string)
+        };
+        assert_eq!(tenant("x-api-key", "k").as_deref(), Some("billing"));
+        assert_eq!(tenant("authorization", "Bearer k").as_deref(), Some("billing"));
+        assert_eq!(tenant("x-api-key", "l"), None);
+        assert_eq!(keys.tenant_of(&HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,179 @@
+//! The last words of a conversation (protocol reference, 5.6 and 5.10).
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, join};
+use futures_util::stream::FuturesUnordered;
+use tokio::time::timeout;
+
+use super::context::{Context, ON_CONNECTED};
+use super::definition::Hub;
+use super::error::{HubError, HubResult};
+use super::greeting::CODE_NORMAL;
+use super::running::guarded;
+use super::session::Session;
+use crate::connections::End;
+use crate::protocol::Close;
+
+const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";
+/// The number of the call that `on_disconnected` is.
+const ON_DISCONNECTED: u64 = u64::MAX;
+
+/// How a conversation ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Farewell {
+    /// What the client is told.
+    close: Option<Close>,
+    /// What `on_disconnected` is told.
+    error: Option<String>,
+    /// Calls may finish and answer before the Close.
+    patient: bool,
+    /// `on_connected` failed, so `on_disconnected` does not run.
+    unwelcome: bool,
+}
+
+impl Farewell {
+    /// The connection has ended.
+    pub(super) fn after(end: &End, detailed: bool) -> Self {
+        match end {
+            // Seen by a long poll that is still open, never by a WebSocket.
+            End::ClientLeft => Self::plain(None, true),
+            End::Lost => Self::silent("The connection was lost."),
+            End::NotResumed => Self::silent("The connection was lost and not resumed."),
+            End::SendTimedOut => Self::silent("The client took nothing for the send timeout."),
+            // `connections` has written its Close already.
+            End::TooSlow => Self::silent("The client reads too slowly."),
+            // Its session has not begun; `greeting` answers it.
+            End::HandshakeTimedOut => Self::silent("The handshake was canceled."),
+            End::ClientTimedOut => Self::fault(
+                "OperationCanceledException",
+                "Client hasn't sent a message/ping within the configured ClientTimeoutInterval."
+                    .to_owned(),
+                detailed,
+            ),
+            End::Expired => Self::plain(None, true),
+            End::Asked { reason, allow_reconnect } => Self::plain(reason.clone(), *allow_reconnect),
+            End::Stopping => Self { patient: true, ..Self::plain(None, true) },
+        }
+    }
+
+    /// The client broke the rules: it may come back and do better.
+    pub(super) fn fault(kind: &'static str, text: String, detailed: bool) -> Self {
+        let told = HubError::of_kind(kind, text.clone()).told(CLOSED_WITH_ERROR, detailed);
+        let close = Close { error: Some(told), allow_reconnect: true };
+        Self { error: Some(text), ..Self::with(Some(close)) }
+    }
+
+    /// The client said Close; its error goes to the hub only.
+    pub(super) fn left(error: Option<String>) -> Self {
+        Self { error, ..Self::plain(None, false) }
+    }
+
+    /// The hub does not want the client, or cannot have it.
+    fn unwelcome(error: &HubError, detailed: bool) -> Self {
+        let told = error.told(CLOSED_WITH_ERROR, detailed);
+        let close = Close { error: Some(told), allow_reconnect: false };
+        Self { unwelcome: true, ..Self::with(Some(close)) }
+    }
+
+    fn plain(error: Option<String>, allow_reconnect: bool) -> Self {
+        Self { error: error.clone(), ..Self::with(Some(Close { error, allow_reconnect })) }
+    }
+
+    fn silent(error: &str) -> Self {
+        Self { error: Some(error.to_owned()), ..Self::with(None) }
+    }
+
+    fn with(close: Option<Close>) -> Self {
+        Self { close, error: None, patient: false, unwelcome: false }
+    }
+}
+
+impl<H: Hub> Session<H> {
+    /// Registers the connection and lets the hub greet it. The client's messages wait meanwhile.
+    pub(super) async fn welcome(&mut self) -> Result<(), Farewell> {
+        let seat = self.seat.clone();
+        let options = &seat.core.house.options;
+        let delivery = seat.core.house.context.delivery();
+        if let Err(error) = delivery.connected(&seat.core.connection).await {
+            return Err(Farewell::unwelcome(&error.into(), options.detailed_errors));
+        }
+        let context = Context::new(seat.clone(), ON_CONNECTED, None);
+        let mut hello = Box::pin(in_time(options.callback_deadline, H::on_connected(context)));
+        seat.core.connection.set_busy(true);
+        let greeted = std::future::poll_fn(|cx| {
+            if let std::task::Poll::Ready(greeted) = hello.as_mut().poll(cx) {
+                return std::task::Poll::Ready(Some(greeted));
+            }
+            self.poll_ahead(cx).map(|_ended| None)
+        })
+        .await;
+        let greeted = match greeted {
+            Some(greeted) => greeted,
+            // The client has gone already. The hub may finish what it began, for a while.
+            None => {
+                seat.core.leave();
+                in_time(options.call_grace, hello).await
+            }
+        };
+        seat.core.connection.set_busy(false);
+        greeted.map_err(|error| {
+            let (hub, connection) = (seat.core.house.context.name(), seat.core.connection.id());
+            tracing::debug!(%hub, %connection, %error, "a client was not welcome");
+            Farewell::unwelcome(&error, options.detailed_errors)
+        })
+    }
+
+    /// Says the last words, lets calls finish, and tells the hub.
+    pub(super) async fn depart(self, farewell: Farewell) {
+        let Self { pipe, seat, mut calls, .. } = self;
+        let options = &seat.core.house.options;
+        seat.core.leave();
+        if farewell.patient {
+            settle(&mut calls, options.call_grace).await;
+        }
+        // The Close is queued first; what follows does not wait for the client to take it.
+        let closing = pipe.finish(farewell.close.as_ref(), CODE_NORMAL);
+        let leaving = async {
+            let delivery = seat.core.house.context.delivery();
+            delivery.disconnected(&seat.core.connection).await;
+            settle(&mut calls, options.call_grace).await;
+            drop(calls);
+            if farewell.unwelcome {
+                return;
+            }
+            let context = Context::new(seat.clone(), ON_DISCONNECTED, None);
+            let goodbye = async {
+                H::on_disconnected(context, farewell.error).await;
+                Ok(())
+            };
+            if let Err(error) = in_time(options.callback_deadline, goodbye).await {
+                let (hub, connection) = (seat.core.house.context.name(), seat.core.connection.id());
+                tracing::warn!(%hub, %connection, %error, "on_disconnected failed");
+            }
+        };
+        join(closing, leaving).await;
+    }
+}
+
+/// Lets calls go on for a while.
+async fn settle(calls: &mut FuturesUnordered<BoxFuture<'static, ()>>, grace: Duration) {
+    if calls.is_empty() {
+        return;
+    }
+    // Those that are not done by then are dropped by the caller.
+    let _ = timeout(grace, async { while calls.next().await.is_some() {} }).await;
+}
+
+/// A callback of the hub, with a deadline and its panics caught.
+async fn in_time<T>(
+    deadline: Duration,
+    callback: impl Future<Output = HubResult<T>>,
+) -> HubResult<T> {
+    match timeout(deadline, guarded(callback)).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(panic)) => Err(panic),
+        Err(_elapsed) => Err(HubError::of_kind("TimeoutException", "The operation has timed out.")),
+    }
+}

@@ -1,0 +1,48 @@
+//! What this room counts.
+
+use std::collections::HashMap;
+
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+
+use super::problem::Problem;
+
+/// Handles resolved once. The hubs are the configured ones, the statuses our own, so the number of
+/// series is bounded whatever is asked.
+pub struct Metrics {
+    accepted: HashMap<String, IntCounter>,
+    broadcasts: IntCounter,
+    refused: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers the room's metrics. Errors when the registry has them already.
+    pub fn new<'a>(
+        registry: &Registry,
+        hubs: impl IntoIterator<Item = &'a str>,
+    ) -> prometheus::Result<Self> {
+        let accepted = Opts::new("publish_accepted_total", "Messages taken from back ends");
+        let accepted = IntCounterVec::new(accepted, &["hub"])?;
+        registry.register(Box::new(accepted.clone()))?;
+        let broadcasts = IntCounter::new("publish_broadcasts_total", "Bodies of /api/broadcast")?;
+        registry.register(Box::new(broadcasts.clone()))?;
+        let refused = Opts::new("publish_refused_total", "Requests of back ends that were refused");
+        let refused = IntCounterVec::new(refused, &["status"])?;
+        registry.register(Box::new(refused.clone()))?;
+        let of_hub = |hub: &str| (hub.to_owned(), accepted.with_label_values(&[hub]));
+        Ok(Self { accepted: hubs.into_iter().map(of_hub).collect(), broadcasts, refused })
+    }
+
+    pub(super) fn accepted(&self, hub: &str) {
+        if let Some(counter) = self.accepted.get(hub) {
+            counter.inc();
+        }
+    }
+
+    pub(super) fn broadcast(&self) {
+        self.broadcasts.inc();
+    }
+
+    pub(super) fn refused(&self, problem: &Problem) {
+        self.refused.with_label_values(&[problem.status().to_string()]).inc();
+    }
+}

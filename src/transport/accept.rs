@@ -1,0 +1,129 @@
+//! The accept loop: sockets become HTTP connections, bounded in number and in patience.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus::IntGauge;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service as _;
+
+use super::config::Config;
+use super::io::Io;
+use super::metrics::Metrics;
+use crate::auth::PeerAddr;
+
+/// Without file descriptors accept fails at once, again and again.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+/// Answers that are on their way may end within this after `stop`.
+const LAST_ANSWERS: Duration = Duration::from_secs(30);
+/// Bytes of a request head and of one piece of a body; hyper's least is 8 KiB.
+const READ_BUFFER_MAX: usize = 65_536;
+
+/// A socket's place among the open ones, given back when it is dropped.
+pub(super) struct Permit {
+    _place: OwnedSemaphorePermit,
+    open: IntGauge,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}
+
+/// Accepts sockets until `stop` and runs `app` on each. Open requests go on after `stop`, without
+/// keep-alive; `tasks` knows when the last one has ended. Every request carries a [`PeerAddr`].
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    config: Config,
+    metrics: Metrics,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS)));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(config.header_read_timeout())
+        .max_buf_size(READ_BUFFER_MAX);
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                after_error(&error, &metrics).await;
+                continue;
+            }
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            metrics.refuse("connections_max");
+            continue;
+        };
+        metrics.sockets.inc();
+        let permit = Permit { _place: place, open: metrics.sockets.clone() };
+        if let Err(error) = prepare(&stream, &config) {
+            tracing::debug!(%error, %peer, "the socket's options could not be set");
+        }
+        let io = Io::new(stream, permit, config.send_timeout());
+        tasks.spawn(converse(http.clone(), io, peer, app.clone(), stop.clone()));
+    }
+}
+
+fn prepare(stream: &TcpStream, config: &Config) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_send_buffer_size(config.send_buffer_bytes)
+}
+
+/// A client that gave up is nobody's problem; anything else is most likely a limit of the system.
+async fn after_error(error: &io::Error, metrics: &Metrics) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+        return;
+    }
+    metrics.refuse("accept_error");
+    tracing::warn!(%error, "no socket can be accepted");
+    tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+}
+
+/// Speaks HTTP on one socket until it ends or is upgraded; nothing of it stays after that.
+async fn converse(
+    http: http1::Builder,
+    io: Io,
+    peer: SocketAddr,
+    app: Router,
+    stop: CancellationToken,
+) {
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(PeerAddr(peer));
+        app.clone().call(request)
+    });
+    let connection = http.serve_connection(TokioIo::new(io), service).with_upgrades();
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            match tokio::time::timeout(LAST_ANSWERS, connection).await {
+                Ok(ended) => ended,
+                Err(_elapsed) => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::trace!(%error, %peer, "an HTTP connection broke");
+    }
+}

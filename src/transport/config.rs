@@ -1,0 +1,149 @@
+//! The limits of sockets and tokens, and which transports a hub speaks.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// What this node allows its clients' sockets (`transport` in the configuration).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// From a socket's opening, or the last answer on it, to a complete request head.
+    pub header_read_timeout_ms: u64,
+    /// Without a new byte of a request body for so long the request is given up.
+    pub body_read_timeout_ms: u64,
+    /// An HTTP answer that the client does not take for so long loses its socket (section 2.5).
+    pub send_timeout_ms: u64,
+    /// Kernel send buffer of each socket; bounds what a slow reader costs besides its outbox.
+    pub send_buffer_bytes: usize,
+    /// A long poll with nothing to say is answered after this.
+    pub poll_timeout_ms: u64,
+    /// A negotiated id that no transport attaches to is forgotten after this.
+    pub unattached_timeout_ms: u64,
+    /// Negotiated ids that may wait for their transport.
+    pub unattached_max: usize,
+    /// Bytes POSTed to ids without a transport, in all; each may hold 64 KiB.
+    pub unattached_bytes_max: usize,
+    /// Sockets that may be open, upgraded ones included.
+    pub connections_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            header_read_timeout_ms: 10_000,
+            body_read_timeout_ms: 30_000,
+            send_timeout_ms: 10_000,
+            send_buffer_bytes: 262_144,
+            poll_timeout_ms: 90_000,
+            unattached_timeout_ms: 15_000,
+            unattached_max: 100_000,
+            unattached_bytes_max: 16_777_216,
+            connections_max: 100_000,
+        }
+    }
+}
+
+impl Config {
+    /// The first key that cannot work, by its name.
+    pub fn check(&self) -> Result<(), String> {
+        let positive = [
+            ("header_read_timeout_ms", self.header_read_timeout_ms),
+            ("body_read_timeout_ms", self.body_read_timeout_ms),
+            ("send_timeout_ms", self.send_timeout_ms),
+            ("poll_timeout_ms", self.poll_timeout_ms),
+            ("unattached_timeout_ms", self.unattached_timeout_ms),
+            ("send_buffer_bytes", self.send_buffer_bytes as u64),
+            ("unattached_max", self.unattached_max as u64),
+            ("unattached_bytes_max", self.unattached_bytes_max as u64),
+            ("connections_max", self.connections_max as u64),
+        ];
+        match positive.iter().find(|(_, value)| *value == 0) {
+            Some((name, _)) => Err(format!("transport.{name} must be at least 1")),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn header_read_timeout(&self) -> Duration {
+        Duration::from_millis(self.header_read_timeout_ms)
+    }
+
+    pub(super) fn body_read_timeout(&self) -> Duration {
+        Duration::from_millis(self.body_read_timeout_ms)
+    }
+
+    pub(super) fn send_timeout(&self) -> Duration {
+        Duration::from_millis(self.send_timeout_ms)
+    }
+
+    pub(super) fn poll_timeout(&self) -> Duration {
+        Duration::from_millis(self.poll_timeout_ms)
+    }
+
+    pub(super) fn unattached_timeout(&self) -> Duration {
+        Duration::from_millis(self.unattached_timeout_ms)
+    }
+}
+
+/// One way of carrying bytes, named as negotiate names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+pub enum TransportKind {
+    /// WebSockets.
+    WebSockets,
+    /// Server-Sent Events down, POST up.
+    ServerSentEvents,
+    /// Long polls down, POST up.
+    LongPolling,
+}
+
+impl TransportKind {
+    /// In the order in which clients try them.
+    pub const ALL: [Self; 3] = [Self::WebSockets, Self::ServerSentEvents, Self::LongPolling];
+
+    /// Its exact name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WebSockets => "WebSockets",
+            Self::ServerSentEvents => "ServerSentEvents",
+            Self::LongPolling => "LongPolling",
+        }
+    }
+
+    fn bit(self) -> u8 {
+        match self {
+            Self::WebSockets => 1,
+            Self::ServerSentEvents => 2,
+            Self::LongPolling => 4,
+        }
+    }
+}
+
+/// A set of transports; all three by default. In the configuration a list of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Vec<TransportKind>")]
+pub struct Transports(u8);
+
+impl Transports {
+    /// Whether the kind is in the set.
+    pub fn allows(self, kind: TransportKind) -> bool {
+        self.0 & kind.bit() != 0
+    }
+}
+
+impl Default for Transports {
+    fn default() -> Self {
+        TransportKind::ALL.into_iter().collect()
+    }
+}
+
+impl FromIterator<TransportKind> for Transports {
+    fn from_iter<I: IntoIterator<Item = TransportKind>>(kinds: I) -> Self {
+        Self(kinds.into_iter().fold(0, |bits, kind| bits | kind.bit()))
+    }
+}
+
+impl From<Vec<TransportKind>> for Transports {
+    fn from(kinds: Vec<TransportKind>) -> Self {
+        kinds.into_iter().collect()
+    }
+}

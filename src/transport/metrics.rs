@@ -1,0 +1,73 @@
+//! What this room counts.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// Handles resolved once.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Answered requests of hubs, by what they were and their status.
+    pub requests: IntCounterVec,
+    /// Sockets turned away or lost before they spoke, by reason.
+    pub refused: IntCounterVec,
+    /// Sockets handed over after an upgrade.
+    pub upgrades: IntCounter,
+    /// Ids given out.
+    pub negotiates: IntCounter,
+    /// Ids that wait for their transport.
+    pub unattached: IntGauge,
+    /// Ids whose transport never came.
+    pub unattached_expired: IntCounter,
+    /// Open sockets, upgraded ones included.
+    pub sockets: IntGauge,
+    /// WebSockets closed because of a broken frame.
+    pub websocket_violations: IntCounter,
+}
+
+impl Metrics {
+    /// Registers the room's metrics. Errors when the registry has them already.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let family = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<_> {
+            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok(family)
+        };
+        Ok(Self {
+            requests: family(
+                "transport_requests_total",
+                "Answered requests of hubs by kind and status",
+                &["kind", "status"],
+            )?,
+            refused: family(
+                "transport_refused_total",
+                "Sockets and ids refused by reason",
+                &["reason"],
+            )?,
+            upgrades: counter("transport_upgrades_total", "WebSockets opened")?,
+            negotiates: counter("transport_negotiates_total", "Connection ids given out")?,
+            unattached: gauge("transport_unattached", "Ids that wait for their transport")?,
+            unattached_expired: counter(
+                "transport_unattached_expired_total",
+                "Ids whose transport never came",
+            )?,
+            sockets: gauge("transport_sockets", "Open sockets, upgraded ones included")?,
+            websocket_violations: counter(
+                "transport_websocket_violations_total",
+                "WebSockets closed because of a broken frame",
+            )?,
+        })
+    }
+
+    pub(super) fn refuse(&self, reason: &str) {
+        self.refused.with_label_values(&[reason]).inc();
+    }
+}
