@@ -101,6 +101,9 @@ impl Resume {
     }
 
     /// The server's replay begins with this number.
+    ///
+    /// ASP.NET Core 10 compares with its lowered `next` instead, and so ends a connection whose
+    /// links are cut again within a second, while it still reads a replay that it has acked.
     pub(super) fn on_sequence(&mut self, number: i64) -> Result<(), SequenceGap> {
         // Not `next`: after a second cut in the middle of a replay that one is too low.
         if number > self.received + 1 {
