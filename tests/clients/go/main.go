@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sort"
 	"time"
 
 	"github.com/go-kit/log"
@@ -74,7 +75,7 @@ func tell(url string, transport signalr.TransportType, format signalr.TransferFo
 	check(name, "invoke returns what was sent", func() error {
 		return answers(client, "grüße ☃", "Echo", "grüße ☃")
 	})
-	check(name, "a member of a group gets its events, in order", func() error {
+	check(name, "a member of a group gets each of its events once", func() error {
 		if err := answers(client, nil, "JoinGroup", group); err != nil {
 			return err
 		}
@@ -83,17 +84,19 @@ func tell(url string, transport signalr.TransportType, format signalr.TransferFo
 				return err
 			}
 		}
+		// The client runs each handler in a goroutine of its own, so the order they end in is not the
+		// server's: it is asserted with the clients that keep it.
+		var got []string
 		for number := 0; number < 5; number++ {
 			select {
-			case got := <-hears.events:
-				if err := equal(fmt.Sprint("news ", number), got); err != nil {
-					return err
-				}
+			case event := <-hears.events:
+				got = append(got, event)
 			case <-time.After(wait):
 				return fmt.Errorf("event %d did not come", number)
 			}
 		}
-		return nil
+		sort.Strings(got)
+		return equal("[news 0 news 1 news 2 news 3 news 4]", fmt.Sprint(got))
 	})
 	check(name, "who left gets nothing", func() error {
 		if err := answers(client, nil, "LeaveGroup", group); err != nil {
