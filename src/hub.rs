@@ -36,6 +36,8 @@ mod running;
 mod seat;
 mod session;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod tests_support;
 mod upload;
 

@@ -22,6 +22,11 @@ use crate::greeting::GreetingHub;
 use crate::secured::{SecuredHub, TokenIsName, UserFromQuery};
 
 #[tokio::main]
+#[allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "whoever started it waits for this line"
+)]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let port: u16 = arguments.next().ok_or("the port is missing")?.parse()?;

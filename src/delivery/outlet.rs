@@ -50,6 +50,17 @@ impl Delivery {
         Arc::new(Self { backplane, registries, questions, metrics, tasks })
     }
 
+    /// Delivery on a node that is alone, for the tests of the rooms above.
+    #[cfg(test)]
+    pub(crate) fn alone(
+        node: &Arc<Connections>,
+        hubs: impl IntoIterator<Item = HubName>,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
+        let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
+        Self::new(node, Arc::new(crate::backplane::InProcess), hubs, metrics, tasks)
+    }
+
     /// Whether a hub is configured.
     pub fn has_hub(&self, hub: &str) -> bool {
         self.registries.contains_key(hub)

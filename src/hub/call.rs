@@ -1,6 +1,7 @@
 //! One invocation as filters see it, and its answer.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::error::{CallError, HubError};
@@ -77,7 +78,7 @@ impl Core {
         &self,
         invocation: &Invocation,
         method: Option<&str>,
-        call: impl Future<Output = Result<Reply, CallError>> + Send,
+        call: Pin<&mut (dyn Future<Output = Result<Reply, CallError>> + Send)>,
     ) {
         let filters = &self.house.options.filters;
         let outcome = if filters.is_empty() {

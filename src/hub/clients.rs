@@ -219,8 +219,10 @@ impl Client<'_> {
             own.core.desk.release_permit(own.call);
         }
         let HubContext { name, delivery, .. } = self.context;
-        let answer = delivery.ask(name, &self.id, target, Arc::new(arguments), deadline).await?;
-        answer.bind().map_err(|error| AskFailed::WrongType {
+        let arguments = Arc::new(arguments);
+        // Large and rare; boxed, so that the methods around it stay small.
+        let asking = Box::pin(delivery.ask(name, &self.id, target, arguments, deadline));
+        asking.await?.bind().map_err(|error| AskFailed::WrongType {
             wanted: short_name::<T>(),
             detail: error.to_string(),
         })

@@ -1,6 +1,7 @@
 //! What one session has under way: permits, streams, uploads.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::task::Context;
 
 use bytestring::ByteString;
@@ -10,7 +11,7 @@ use smallvec::SmallVec;
 use tokio_util::sync::CancellationToken;
 
 use super::argument::Queues;
-use super::error::CallError;
+use super::error::{CallError, HubError};
 use super::upload::{UploadEnd, UploadQueue};
 use crate::protocol::{Completion, Outcome, RawValue};
 
@@ -27,14 +28,20 @@ struct Books {
     /// Calls that hold a permit, by serial.
     permits: SmallVec<[u64; 1]>,
     calls: usize,
-    // Most connections never have one of these, so they cost a pointer.
-    streams: Option<Box<HashMap<ByteString, CancellationToken>>>,
-    uploads: Option<Box<HashMap<ByteString, Upload>>>,
+    /// Most connections never have any, so they cost a pointer.
+    open: Option<Box<Open>>,
+}
+
+/// What runs under an id of the client's.
+#[derive(Default)]
+struct Open {
+    streams: HashMap<ByteString, CancellationToken>,
+    uploads: HashMap<ByteString, Upload>,
 }
 
 struct Upload {
     call: u64,
-    queue: std::sync::Arc<UploadQueue>,
+    queue: Arc<UploadQueue>,
 }
 
 impl Desk {
@@ -75,23 +82,25 @@ impl Desk {
         self.release_permit(call);
         let mut books = self.books.lock();
         books.calls -= 1;
-        if let (Some(streams), Some(id)) = (&mut books.streams, stream) {
-            streams.remove(id);
+        let Some(open) = &mut books.open else { return };
+        if let Some(id) = stream {
+            open.streams.remove(id);
         }
-        if let Some(open) = &mut books.uploads {
-            for id in uploads {
-                if open.get(id).is_some_and(|upload| upload.call == call)
-                    && let Some(upload) = open.remove(id)
-                {
-                    upload.queue.close();
-                }
+        for id in uploads {
+            if open.uploads.get(id).is_some_and(|upload| upload.call == call)
+                && let Some(upload) = open.uploads.remove(id)
+            {
+                upload.queue.close();
             }
+        }
+        if open.streams.is_empty() && open.uploads.is_empty() {
+            books.open = None;
         }
     }
 
     pub(super) fn open_stream(&self, id: &ByteString) -> Result<CancellationToken, CallError> {
         let mut books = self.books.lock();
-        let streams = books.streams.get_or_insert_default();
+        let streams = &mut books.open.get_or_insert_default().streams;
         if streams.contains_key(id) {
             return Err(CallError::IdInUse);
         }
@@ -103,7 +112,7 @@ impl Desk {
     /// The client wants no more of a stream. Ids that are not known are ignored.
     pub(super) fn cancel_stream(&self, id: &str) {
         let books = self.books.lock();
-        let token = books.streams.as_ref().and_then(|streams| streams.get(id)).cloned();
+        let token = books.open.as_ref().and_then(|open| open.streams.get(id)).cloned();
         drop(books);
         if let Some(token) = token {
             token.cancel();
@@ -121,13 +130,13 @@ impl Desk {
             return Ok(queues);
         }
         let mut books = self.books.lock();
-        let open = books.uploads.get_or_insert_default();
+        let uploads = &mut books.open.get_or_insert_default().uploads;
         for id in ids {
-            if open.contains_key(id) {
+            if uploads.contains_key(id) {
                 return Err(CallError::IdInUse);
             }
             let queue = UploadQueue::new(items_max);
-            open.insert(id.clone(), Upload { call, queue: queue.clone() });
+            uploads.insert(id.clone(), Upload { call, queue: queue.clone() });
             queues.push(queue);
         }
         Ok(queues)
@@ -157,31 +166,26 @@ impl Desk {
         let Some(queue) = self.queue(&completion.id) else { return Some(completion) };
         queue.end(match completion.outcome {
             Outcome::Void | Outcome::Value(_) => UploadEnd::Complete,
-            Outcome::Error(text) => {
-                UploadEnd::Failed(super::error::HubError::Client(text.to_string()))
-            }
+            Outcome::Error(text) => UploadEnd::Failed(HubError::Client(text.to_string())),
         });
         None
     }
 
     /// The connection is over: streams stop, and readers of uploads learn why.
     pub(super) fn close(&self) {
-        let mut books = self.books.lock();
-        let streams = books.streams.take();
-        let uploads = books.uploads.take();
-        drop(books);
-        for token in streams.iter().flat_map(|streams| streams.values()) {
+        let Some(open) = self.books.lock().open.take() else { return };
+        for token in open.streams.values() {
             token.cancel();
         }
-        for upload in uploads.iter().flat_map(|uploads| uploads.values()) {
+        for upload in open.uploads.values() {
             let text = "The underlying connection was closed.";
             let kind = "OperationCanceledException";
-            upload.queue.end(UploadEnd::Failed(super::error::HubError::of_kind(kind, text)));
+            upload.queue.end(UploadEnd::Failed(HubError::of_kind(kind, text)));
         }
     }
 
-    fn queue(&self, id: &str) -> Option<std::sync::Arc<UploadQueue>> {
+    fn queue(&self, id: &str) -> Option<Arc<UploadQueue>> {
         let books = self.books.lock();
-        Some(books.uploads.as_ref()?.get(id)?.queue.clone())
+        Some(books.open.as_ref()?.uploads.get(id)?.queue.clone())
     }
 }

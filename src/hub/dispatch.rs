@@ -77,7 +77,6 @@ impl<H: Hub> Session<H> {
         let call = self.last_call;
         let has_room = core.desk.begin(options.calls_max);
         let mut flight = Flight::new(seat.clone(), call);
-        let name = method.map(|method| method.name.clone());
         let admitted = match method {
             _ if !has_room => Err(too_many_calls(options.calls_max)),
             None => Err(CallError::NoSuchMethod),
@@ -100,7 +99,10 @@ impl<H: Hub> Session<H> {
             Ok((run, canceled, uploads))
         });
         let mut future = match opened {
-            Err(error) => running::refused(flight, invocation, name, error),
+            Err(error) => {
+                let name = method.map(|method| method.name.clone());
+                running::refused(flight, invocation, name, error)
+            }
             Ok((run, canceled, uploads)) => {
                 if needs_permit {
                     core.desk.take_permit(call);

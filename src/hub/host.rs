@@ -61,7 +61,9 @@ impl<H: Hub> Endpoint for HubHost<H> {
         Box::pin(async move {
             let core = Core::new(connection.clone(), house, opening);
             let seat = Arc::new(Seat { core, served, state: H::State::default() });
-            Pipe::in_turns(&connection, converse(pipe, seat)).await;
+            // Boxed: by value it would be stored twice, in every idle connection.
+            let session = Box::pin(converse(pipe, seat));
+            Pipe::in_turns(&connection, session).await;
         })
     }
 }

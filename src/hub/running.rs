@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytestring::ByteString;
@@ -63,10 +63,10 @@ where
     fn run(&self, running: Running<H>) -> BoxFuture<'static, ()> {
         let (name, handler) = (self.name.clone(), self.handler.clone());
         Box::pin(async move {
-            let Running { context, invocation, uploads, flight } = running;
-            let core = flight.core();
-            let call = one_result(handler, context, core, &invocation, uploads);
-            core.carry_out(&invocation, Some(&name), call).await;
+            // In place: what is moved or passed on by value is stored twice in a future.
+            let (core, invocation) = (running.flight.core(), &running.invocation);
+            let call = one_result(handler, running.context, core, invocation, running.uploads);
+            core.carry_out(invocation, Some(&name), pin!(call)).await;
         })
     }
 }
@@ -102,17 +102,17 @@ where
     fn run(&self, running: Running<H>) -> BoxFuture<'static, ()> {
         let (name, handler) = (self.name.clone(), self.handler.clone());
         Box::pin(async move {
-            let Running { context, invocation, uploads, flight } = running;
-            let core = flight.core();
-            let canceled = context.canceled();
+            let (core, invocation) = (running.flight.core(), &running.invocation);
+            let canceled = running.context.canceled();
             // A stream invocation without an id is malformed, so there always is one.
             let id = invocation.id.clone().unwrap_or_default();
-            let stream = async {
-                let items = begin(&handler, context, &invocation, uploads)?;
-                send_all(core, &id, items.await.map_err(Into::into)?).await
-            };
-            let call = async {
-                match canceled.run_until_cancelled(stream).await {
+            let mut stream = pin!(async {
+                let items = begin(&handler, running.context, invocation, running.uploads)?;
+                let items = pin!(items.await.map_err(Into::into)?);
+                send_all(core, &id, items).await
+            });
+            let call = pin!(async {
+                match canceled.run_until_cancelled(stream.as_mut()).await {
                     Some(Err(error)) => Err(error),
                     // Cut off by the end of the connection it must not look complete.
                     None if core.connection.ended().is_some() => Ok(Reply::Nothing),
@@ -121,8 +121,8 @@ where
                         Ok(Reply::Completion(encode::completion_void(core.protocol(), &id)))
                     }
                 }
-            };
-            core.carry_out(&invocation, Some(&name), call).await;
+            });
+            core.carry_out(invocation, Some(&name), call).await;
         })
     }
 }
@@ -143,9 +143,8 @@ fn begin<H: Hub, F: Handler<H, S>, S>(
 async fn send_all<T: ToWire, E: Into<HubError>>(
     core: &Core,
     id: &ByteString,
-    items: impl Stream<Item = Result<T, E>> + Send,
+    mut items: Pin<&mut (impl Stream<Item = Result<T, E>> + Send)>,
 ) -> Result<(), CallError> {
-    let mut items = pin!(items);
     while let Some(item) = items.next().await {
         let item = item.map_err(|error| CallError::StreamFailed(error.into()))?;
         let encoded = encode::stream_item(core.protocol(), id, &item)
@@ -172,7 +171,7 @@ pub(super) fn refused<H: Hub>(
     error: CallError,
 ) -> BoxFuture<'static, ()> {
     Box::pin(async move {
-        let refusal: std::future::Ready<Result<Reply, CallError>> = std::future::ready(Err(error));
+        let refusal = pin!(std::future::ready(Err(error)));
         flight.core().carry_out(&invocation, name.as_deref(), refusal).await;
     })
 }

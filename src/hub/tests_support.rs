@@ -1,1 +1,284 @@
-//! x
+//! A world for this room's tests: a node in memory, a hub that does what tests need, clients with
+//! verbs.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{HubHost, HubOptions, Metrics};
+use crate::connections::{
+    Config, Connection, Connections, Endpoint, Inbound, NewConnection, Opening, Outlet, Settings,
+    Sink, Source,
+};
+use crate::delivery::Delivery;
+use crate::hub::tests::hub::TestHub;
+use crate::model::Caller;
+
+pub(super) struct World {
+    pub(super) host: Arc<HubHost<TestHub>>,
+    pub(super) node: Arc<Connections>,
+    pub(super) tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(super) fn with(change: impl FnOnce(&mut HubOptions)) -> Self {
+        let registry = prometheus::Registry::new();
+        let metrics = crate::connections::Metrics::new(&registry).unwrap();
+        let config = Config { outbox_messages_max: 64, ..Config::default() };
+        let node = Connections::new(&config, 1, metrics);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        node.start(&tasks, &stop);
+        let delivery = Delivery::alone(&node, ["hub".into()], tasks.clone());
+        let mut options = HubOptions { stateful_reconnect: true, ..HubOptions::named("hub") };
+        change(&mut options);
+        let metrics = Metrics::new(&registry).unwrap();
+        let host = HubHost::new(TestHub::default(), options, delivery, &metrics);
+        Self { host, node, tasks, stop }
+    }
+
+    /// What the hub's callbacks and methods wrote down.
+    pub(super) fn log(&self) -> Vec<String> {
+        self.host.hub().log.lock().clone()
+    }
+
+    /// A client before its handshake.
+    pub(super) fn open(&self, id: &str, caller: Caller, query: &str) -> Client {
+        let new = NewConnection {
+            id: id.into(),
+            hub: "hub".into(),
+            caller: Arc::new(caller),
+            peer: None,
+            settings: Arc::new(Settings::default()),
+            binary: query != "text-only",
+            pings: true,
+            resumable: true,
+        };
+        let (wire, socket) = (Wire::default(), Arc::new(Socket::default()));
+        let outlet = Outlet::Direct(socket.clone());
+        let (connection, pipe) = self.node.open(new, Box::new(wire.clone()), outlet);
+        let opening = Opening { query: query.into(), peer: None };
+        self.tasks.spawn(self.host.converse(pipe, opening));
+        Client { connection, wire, socket, seen: 0 }
+    }
+
+    /// A client after a JSON handshake of version 1.
+    pub(super) async fn connect(&self, id: &str) -> Client {
+        let mut client = self.open(id, Caller::default(), "");
+        client.send(r#"{"protocol":"json","version":1}"#);
+        client.expect(&["{}"]).await;
+        client
+    }
+
+    /// A client with stateful reconnect.
+    pub(super) async fn connect_stateful(&self, id: &str) -> Client {
+        let mut client = self.open(id, Caller::default(), "");
+        client.send(r#"{"protocol":"json","version":2}"#);
+        client.expect(&["{}"]).await;
+        client
+    }
+}
+
+/// One client, seen from its side.
+pub(super) struct Client {
+    pub(super) connection: Arc<Connection>,
+    wire: Wire,
+    pub(super) socket: Arc<Socket>,
+    seen: usize,
+}
+
+impl Client {
+    /// Sends messages, each without its separator.
+    pub(super) fn send(&self, message: &str) {
+        self.send_all(&[message]);
+    }
+
+    /// Sends messages in one piece.
+    pub(super) fn send_all(&self, messages: &[&str]) {
+        let text: String = messages.iter().flat_map(|message| [*message, "\u{1e}"]).collect();
+        self.send_bytes(text.as_bytes());
+    }
+
+    pub(super) fn send_bytes(&self, bytes: &[u8]) {
+        self.wire.say(Said::Bytes(Bytes::copy_from_slice(bytes)));
+    }
+
+    pub(super) fn lose(&self) {
+        self.wire.say(Said::End(Inbound::Lost));
+    }
+
+    pub(super) fn close(&self) {
+        self.wire.say(Said::End(Inbound::Closed));
+    }
+
+    /// Comes back on a new socket.
+    pub(super) fn resume(&mut self) {
+        (self.wire, self.socket, self.seen) = (Wire::default(), Arc::default(), 0);
+        let outlet = Outlet::Direct(self.socket.clone());
+        self.connection.resume(Box::new(self.wire.clone()), outlet).unwrap();
+    }
+
+    /// Calls a method and waits for the answer.
+    pub(super) async fn call(&mut self, target: &str, arguments: &str) -> Value {
+        self.send(&format!(
+            r#"{{"type":1,"invocationId":"c","target":"{target}","arguments":{arguments}}}"#
+        ));
+        let mut answers = self.received().await;
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        answers.remove(0)
+    }
+
+    /// What has come since the last look, pings left out.
+    pub(super) async fn received(&mut self) -> Vec<Value> {
+        // Long enough for a few turns, too short for any timer.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let taken = self.socket.taken.lock();
+        let all = messages(&taken);
+        let new = all[self.seen..].iter().filter(|message| message["type"] != 6).cloned().collect();
+        self.seen = all.len();
+        new
+    }
+
+    #[track_caller]
+    pub(super) fn expect(&mut self, messages: &[&str]) -> impl Future<Output = ()> {
+        let place = std::panic::Location::caller();
+        let expected: Vec<Value> =
+            messages.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+        async move {
+            let received = self.received().await;
+            assert_eq!(received, expected, "at {place}");
+        }
+    }
+
+    /// The server has said a Close and its transport's close frame, and nothing behind them.
+    pub(super) async fn expect_close(&mut self, close: &str) {
+        self.expect(&[close]).await;
+        assert!(self.socket.is_closed(), "no close frame");
+    }
+}
+
+/// The hub messages in a server's frames.
+fn messages(mut bytes: &[u8]) -> Vec<Value> {
+    let mut found = Vec::new();
+    while let [first, length, rest @ ..] = bytes {
+        if *first == 0x88 {
+            break;
+        }
+        let (length, rest) = match length {
+            126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
+            127 => panic!("longer than tests need"),
+            short => (usize::from(*short), rest),
+        };
+        let (payload, after) = rest.split_at(length);
+        bytes = after;
+        if *first == 0x81 {
+            found.push(serde_json::from_slice(payload.strip_suffix(b"\x1e").unwrap()).unwrap());
+        }
+    }
+    found
+}
+
+enum Said {
+    Bytes(Bytes),
+    End(Inbound),
+}
+
+/// What a client has sent.
+#[derive(Clone, Default)]
+struct Wire(Arc<Mutex<(VecDeque<Said>, Option<Waker>)>>);
+
+impl Wire {
+    fn say(&self, said: Said) {
+        let mut wire = self.0.lock();
+        wire.0.push_back(said);
+        if let Some(waker) = wire.1.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Source for Wire {
+    fn poll_read(&mut self, cx: &mut std::task::Context<'_>, out: &mut BytesMut) -> Poll<Inbound> {
+        let mut wire = self.0.lock();
+        match wire.0.front() {
+            None => {
+                wire.1 = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            Some(Said::End(end)) => Poll::Ready(*end),
+            Some(Said::Bytes(bytes)) => {
+                out.extend_from_slice(bytes);
+                wire.0.pop_front();
+                Poll::Ready(Inbound::Data)
+            }
+        }
+    }
+}
+
+/// What a client has received.
+#[derive(Default)]
+pub(super) struct Socket {
+    stopped: AtomicBool,
+    taken: Mutex<Vec<u8>>,
+    readable: Notify,
+}
+
+impl Socket {
+    pub(super) fn stop_reading(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn read_on(&self) {
+        self.stopped.store(false, Ordering::Relaxed);
+        self.readable.notify_waiters();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.taken.lock().ends_with(&[0x88, 2, 3, 0xe8])
+    }
+}
+
+impl Sink for Socket {
+    fn try_write(&self, frames: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut taken = self.taken.lock();
+        frames.iter().for_each(|frame| taken.extend_from_slice(frame));
+        Ok(frames.iter().map(|frame| frame.len()).sum())
+    }
+
+    fn writable(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.readable.notified())
+    }
+
+    fn close_frame(&self, code: u16) -> Bytes {
+        let [high, low] = code.to_be_bytes();
+        Bytes::copy_from_slice(&[0x88, 2, high, low])
+    }
+
+    fn shutdown(&self) {}
+
+    fn reset(&self) {}
+}

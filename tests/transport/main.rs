@@ -1,5 +1,7 @@
 //! The transports over real sockets, with an endpoint that echoes bytes.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
 mod cors;
 mod negotiate;
 mod polling;

@@ -152,6 +152,22 @@ async fn a_post_waits_while_the_session_does_not_read() {
 }
 
 #[tokio::test]
+async fn an_open_poll_is_still_answered_after_the_stop_of_the_accept_loop() {
+    let world = World::start().await;
+    let (token, path) = open(&world).await;
+    world.post(&token, b"handshake").await.is(200, "");
+    world.http("GET", &path).await.is(200, "handshake");
+    let held = world.send("GET", &path, &[("Connection", "keep-alive")], b"").await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    world.stop.cancel();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(tokio::net::TcpStream::connect(world.address).await.is_err(), "nobody new");
+    let last = crate::world::text(b"last words");
+    world.connections.all()[0].send(last).await.unwrap();
+    rest(held).await.is(200, "last words");
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_is_400() {
     use tokio::io::AsyncWriteExt as _;
     let world = World::start().await;

@@ -40,7 +40,7 @@ pub(crate) struct World {
     pub(crate) metrics: Metrics,
     pub(crate) openings: Arc<Mutex<Vec<Opening>>>,
     ends: Arc<Mutex<Vec<End>>>,
-    stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Drop for World {

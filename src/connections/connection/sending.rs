@@ -20,10 +20,14 @@ const CODE_POLICY: u16 = 1008;
 impl Connection {
     /// A frame for the own client: waits for room, at most the send timeout (decision D6).
     pub async fn send(self: &Arc<Self>, frame: Arc<Frame>) -> Result<(), SendError> {
-        let mut frame = match self.try_append(frame) {
-            Ok(done) => return done,
-            Err(frame) => frame,
-        };
+        match self.try_append(frame) {
+            Ok(done) => done,
+            // Rare and large: boxed, so that the calls that send stay small.
+            Err(frame) => Box::pin(self.send_with_patience(frame)).await,
+        }
+    }
+
+    async fn send_with_patience(self: &Arc<Self>, mut frame: Arc<Frame>) -> Result<(), SendError> {
         self.waiters.fetch_add(1, Ordering::AcqRel);
         let waiting = async {
             loop {

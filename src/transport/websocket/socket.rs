@@ -63,7 +63,11 @@ impl Socket {
 
 impl Sink for Socket {
     fn try_write(&self, frames: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.stream.try_write_vectored(frames)
+        match frames {
+            // Measured: the kernel takes one buffer some per cent cheaper than a list of one.
+            [frame] => self.stream.try_write(frame),
+            _ => self.stream.try_write_vectored(frames),
+        }
     }
 
     fn writable(&self) -> BoxFuture<'_, ()> {

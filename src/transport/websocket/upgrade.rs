@@ -149,3 +149,19 @@ async fn take_socket(upgrade: OnUpgrade, room: &Transport) -> Option<(Arc<Socket
     let source = Frames::new(socket.clone(), parts.read_buf.to_vec(), room.metrics().clone());
     Some((socket, source))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, F>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_task_of_an_idle_websocket_is_small() {
+        // It lives as long as the connection, ten thousand times; the conversation is boxed apart.
+        let size = size_of_future(Handover::begin);
+        assert!(size <= 768, "{size}");
+    }
+}

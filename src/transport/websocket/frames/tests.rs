@@ -138,12 +138,28 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_reader_panic_or_invent_payload(
+    fn any_bytes_read_the_same_whole_and_in_pieces(
         bytes in proptest::collection::vec(any::<u8>(), 0..500),
+        start in proptest::option::of(0x80..0x8b_u8),
+        step in 1..20_usize,
     ) {
-        let mut out = BytesMut::new();
-        let mut fed = bytes.clone();
-        let _ = FrameReader::default().feed(&mut fed, &mut out);
-        prop_assert!(out.len() <= bytes.len());
+        let mut bytes = bytes;
+        if let (Some(start), [first, second, ..]) = (start, &mut bytes[..]) {
+            (*first, *second) = (start, *second | MASKED);
+        }
+        let read = |step: usize| {
+            let (mut reader, mut out) = (FrameReader::default(), BytesMut::new());
+            let mut closed = Ok(false);
+            for piece in bytes.chunks(step) {
+                match reader.feed(&mut piece.to_vec(), &mut out) {
+                    Ok(fed) => closed = Ok(fed.closed),
+                    Err(violation) => return (out, Err(violation)),
+                }
+            }
+            (out, closed)
+        };
+        let whole = read(500);
+        prop_assert!(whole.0.len() <= bytes.len());
+        prop_assert_eq!(whole, read(step));
     }
 }
