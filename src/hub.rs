@@ -12,6 +12,7 @@
 //! method sends on this node is queued before its completion; every wait ends.
 
 pub mod bench;
+pub mod catalogue;
 
 mod argument;
 mod call;

@@ -21,5 +21,6 @@ pub mod hub;
 pub mod conduit;
 pub mod publish;
 
+pub mod cli;
 pub mod config;
 pub mod server;

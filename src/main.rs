@@ -1,1 +1,19 @@
-fn main() {}
+//! The binary: the command line, with the product behind `serve`.
+
+use std::process::ExitCode;
+
+use conduit_realtime::cli;
+use conduit_realtime::config::Environment;
+use conduit_realtime::server::product;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::builder()
+                .with_default_directive(tracing::Level::INFO.into())
+                .from_env_lossy(),
+        )
+        .init();
+    cli::run(std::env::args_os(), &Environment::of_process(), product::run)
+}

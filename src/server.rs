@@ -8,6 +8,7 @@
 mod builder;
 mod health;
 mod options;
+pub mod product;
 
 mod stopping;
 

@@ -30,7 +30,7 @@ pub struct Config {
 
 /// One key of clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct VirtualKeyConfig {
     /// The key's number. Two keys may share one, so that a key can be replaced without a gap.
     pub id: u32,
@@ -39,13 +39,12 @@ pub struct VirtualKeyConfig {
     /// SHA-256 of the key in hex (`conduit-realtime hash-key`).
     pub sha256: String,
     /// Whether its callers have the role `admin`.
-    #[serde(default)]
     pub admin: bool,
 }
 
 /// One key of a back end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct ServiceKeyConfig {
     /// The tenant's name. Two keys may share one.
     pub name: String,

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use crate::model::BadSetting;
 
 /// What one node allows (`connections` in the configuration).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Bytes that may wait in one outbox. 1 MiB holds the largest publishable message once.
@@ -32,6 +34,25 @@ impl Default for Config {
             parked_per_caller_max: 16,
             groups_per_connection_max: 1_000,
         }
+    }
+}
+
+impl Config {
+    /// What cannot be used. Called once, at start.
+    pub fn check(&self) -> Vec<BadSetting> {
+        let mut found = Vec::new();
+        let mut within = |name: &str, value: usize, min: usize, max: usize| {
+            found.extend(BadSetting::outside(format!("connections.{name}"), value, min..=max));
+        };
+        let total = self.outbox_bytes_total_max;
+        within("outbox_bytes_total_max", total, 65_536, 1 << 40);
+        // One outbox cannot hold more than all of them.
+        within("outbox_bytes_max", self.outbox_bytes_max, 1_024, total.max(1_024));
+        within("outbox_messages_max", self.outbox_messages_max, 8, 1_000_000);
+        within("parked_max", self.parked_max, 0, 1_000_000);
+        within("parked_per_caller_max", self.parked_per_caller_max, 0, 1_000_000);
+        within("groups_per_connection_max", self.groups_per_connection_max, 1, 100_000);
+        found
     }
 }
 

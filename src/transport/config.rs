@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What this node allows its clients' sockets (`transport` in the configuration).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// From a socket's opening, or the last answer on it, to a complete request head.
@@ -86,7 +86,7 @@ impl Config {
 }
 
 /// One way of carrying bytes, named as negotiate names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TransportKind {
     /// WebSockets.
     WebSockets,
@@ -119,14 +119,19 @@ impl TransportKind {
 }
 
 /// A set of transports; all three by default. In the configuration a list of names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(from = "Vec<TransportKind>")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<TransportKind>", into = "Vec<TransportKind>")]
 pub struct Transports(u8);
 
 impl Transports {
     /// Whether the kind is in the set.
     pub fn allows(self, kind: TransportKind) -> bool {
         self.0 & kind.bit() != 0
+    }
+
+    /// Whether no transport is left.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
     }
 }
 
@@ -145,5 +150,11 @@ impl FromIterator<TransportKind> for Transports {
 impl From<Vec<TransportKind>> for Transports {
     fn from(kinds: Vec<TransportKind>) -> Self {
         kinds.into_iter().collect()
+    }
+}
+
+impl From<Transports> for Vec<TransportKind> {
+    fn from(set: Transports) -> Self {
+        TransportKind::ALL.into_iter().filter(|kind| set.allows(*kind)).collect()
     }
 }

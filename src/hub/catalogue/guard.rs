@@ -1,0 +1,18 @@
+//! A rule that the catalogue names and a room above implements.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::Caller;
+
+/// Decides whether a caller may call a method with these arguments.
+pub trait Guard: Send + Sync + 'static {
+    /// Every reason [`Guard::check`] may give. The catalogue has the client's text for each.
+    fn reasons(&self) -> &'static [&'static str];
+
+    /// Refuses with one of [`Guard::reasons`]. Must not wait.
+    fn check(&self, caller: &Caller, arguments: &[String]) -> Result<(), &'static str>;
+}
+
+/// Guards by the names that the catalogue uses.
+pub type Guards = BTreeMap<&'static str, Arc<dyn Guard>>;
