@@ -11,7 +11,7 @@ export async function call(server, method, path, body, { key = server.key, heade
   }), `${method} ${path}`);
   const text = await within(response.text(), "the body of the answer");
   const type = response.headers.get("content-type") ?? "";
-  return { status: response.status, type, text, headers: response.headers, json: /[/+]json/.test(type) ? JSON.parse(text) : undefined };
+  return { status: response.status, type, text, headers: response.headers, json: text && /[/+]json/.test(type) ? JSON.parse(text) : undefined };
 }
 
 export const publish = (server, hub, message, options) => call(server, "POST", `/api/v1/hubs/${hub}/messages`, message, options);
