@@ -3,7 +3,7 @@
 //! `docs/architecture.md` tells people who may import whom; this test tells the compiler's
 //! younger brother. A new arrow is added here in the same commit that needs it, or not at all.
 
-#![allow(clippy::unwrap_used, reason = "a check that cannot read its files has failed")]
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 use std::{
     collections::BTreeMap,
@@ -105,9 +105,10 @@ fn no_file_is_too_long_to_read_at_once() {
 
 #[test]
 fn a_grouped_import_is_written_one_path_per_line() {
-    // `use crate::{a, b}` would hide rooms from `imports_of`, so it is not allowed.
+    // `use crate::{a, b}` would hide rooms from `imports_of`; the roof may import all of them.
     for (path, text) in sources("src") {
-        assert!(!text.contains("use crate::{"), "{}", path.display());
+        let roof = ROOF.contains(&room_of(&path).as_str());
+        assert!(roof || !text.contains("use crate::{"), "{}", path.display());
     }
 }
 

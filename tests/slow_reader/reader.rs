@@ -108,9 +108,15 @@ impl Reader {
 
     /// One masked text frame; the mask is zero, as nobody but the test listens.
     pub(crate) async fn send(&mut self, text: &str) -> Result<(), Problem> {
-        let length =
-            u8::try_from(text.len()).ok().filter(|length| *length < 126).ok_or("too long")?;
-        let mut frame = vec![0x81, 0x80 | length, 0, 0, 0, 0];
+        let mut frame = vec![0x81];
+        match u8::try_from(text.len()).ok().filter(|length| *length < 126) {
+            Some(length) => frame.push(0x80 | length),
+            None => {
+                frame.push(0x80 | 126);
+                frame.extend_from_slice(&u16::try_from(text.len())?.to_be_bytes());
+            }
+        }
+        frame.extend_from_slice(&[0; 4]);
         frame.extend_from_slice(text.as_bytes());
         Ok(self.stream.write_all(&frame).await?)
     }

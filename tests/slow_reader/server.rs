@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::stories::Problem;
+use super::{reader::Reader, stories::Problem};
 
 const KEY: &str = "condt_0123456789abcdefghijABCDEFGHIJ12";
 
@@ -24,7 +24,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// `SLOW_READER_SERVER="ADDRESS PID"` names one that runs already, with `POST /api/broadcast` alone.
+    /// `SLOW_READER_SERVER="ADDRESS PID"` names one that runs already, with nothing but the bench hub:
+    /// events are published by calling `Broadcast` there.
     pub(crate) fn start() -> Result<Self, Problem> {
         if let Ok(running) = std::env::var("SLOW_READER_SERVER") {
             let (address, pid) = running.split_once(' ').ok_or("ADDRESS PID")?;
@@ -90,6 +91,9 @@ impl Server {
 
     /// Publishes so many events at the rate, each when it is due, over one connection.
     pub(crate) async fn publish(&self, plan: &Plan) -> Result<Duration, Problem> {
+        if !self.is_ours() {
+            return self.publish_by_calls(plan).await;
+        }
         let stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
         let (read, mut write) = stream.into_split();
@@ -104,19 +108,29 @@ impl Server {
         Ok(started.elapsed())
     }
 
+    async fn publish_by_calls(&self, plan: &Plan) -> Result<Duration, Problem> {
+        let mut caller = Reader::connect(&self.address, None, None).await?;
+        let started = Instant::now();
+        let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / plan.per_second));
+        for number in 0..plan.events {
+            ticks.tick().await;
+            let text = plan.text(number);
+            let call = format!(r#"{{"type":1,"target":"Broadcast","arguments":["{text}"]}}"#);
+            caller.send(&format!("{call}\u{1e}")).await?;
+            // It hears its own events as well, and must not become the slow one.
+            caller.read_events(number).await?;
+        }
+        Ok(started.elapsed())
+    }
+
     fn request(&self, plan: &Plan, number: u64) -> String {
-        let text = format!("{number:08} {}", "x".repeat(plan.bytes - 9));
-        let (path, body) = if self.is_ours() {
-            let class = plan.class;
-            let body = format!(
-                r#"{{"audience":{{"all":true}},"target":"Broadcast","class":"{class}","arguments":["{text}"]}}"#
-            );
-            ("/api/v1/hubs/bench/messages", body)
-        } else {
-            ("/api/broadcast", text)
-        };
+        let (text, class) = (plan.text(number), plan.class);
+        let body = format!(
+            r#"{{"audience":{{"all":true}},"target":"Broadcast","class":"{class}","arguments":["{text}"]}}"#
+        );
         format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST /api/v1/hubs/bench/messages HTTP/1.1\r\nHost: {}\r\nX-API-Key: {KEY}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             self.address,
             body.len()
         )
@@ -138,6 +152,12 @@ pub(crate) struct Plan {
     pub(crate) per_second: u64,
     pub(crate) bytes: usize,
     pub(crate) class: &'static str,
+}
+
+impl Plan {
+    fn text(&self, number: u64) -> String {
+        format!("{number:08} {}", "x".repeat(self.bytes - 9))
+    }
 }
 
 /// Every answer has to be a 202; they are counted by their status lines.
