@@ -3,7 +3,8 @@
 //! Owns: negotiation, the handshake's other side, calls under way, handlers, pings, resumption.
 //! Never knows: hubs, connections of the server, configuration, which server it talks to.
 //! Promise: one task per client owns the socket and ends with the last handle; every queue has a
-//! bound and every wait a deadline ([`Settings`]).
+//! bound, and every wait for the network a deadline ([`Settings`]). Only the next event and the next
+//! item of a stream may take as long as the connection lives.
 //!
 //! ```no_run
 //! # use conduit_realtime::client::Client;
@@ -16,25 +17,28 @@
 //! # Ok(()) }
 //! ```
 
+// In reading order: what a caller sees, how it connects, what runs then, what that needs.
+mod builder;
 mod handle;
 mod settings;
 
 mod address;
-mod builder;
+mod dial;
 mod negotiate;
 
-mod calls;
-mod dial;
-mod handlers;
 mod link;
 mod session;
 
+mod calls;
 mod error;
 mod events;
+mod handlers;
 mod resume;
+mod uploads;
+
 #[cfg(test)]
 mod tests;
-mod uploads;
+
 pub use builder::Builder;
 pub use error::{CallError, Closed, ConnectError};
 pub use events::{EventError, EventReceiver};

@@ -1,5 +1,6 @@
 //! The binary: the command line, with the product behind `serve`.
 
+use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
 use conduit_realtime::cli;
@@ -8,7 +9,8 @@ use conduit_realtime::server::product;
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
         .with_env_filter(
             tracing_subscriber::EnvFilter::builder()
                 .with_default_directive(tracing::Level::INFO.into())

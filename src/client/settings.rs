@@ -16,6 +16,7 @@ pub struct Settings {
     pub invoke_timeout: Duration,
     /// For a message to get into the queue, and for a batch to get into the socket. Defaults to
     /// 10 s, as a server's transport send timeout (section 2.1).
+    /// A server that takes an upload more slowly than that stops reading (section 5.4): raise this then.
     pub send_timeout: Duration,
     /// From our Close to the end of the socket. Defaults to 5 s, as a server's (section 2.1).
     pub close_timeout: Duration,

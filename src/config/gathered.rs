@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::hub::HubConfig;
 use super::server::ServerConfig;
 use crate::auth::{self, Secret, ServiceKeyConfig, VirtualKeyConfig};
+use crate::connections;
 use crate::model::BadSetting;
+use crate::publish;
 use crate::transport::{self, Cors};
-use crate::{connections, publish};
 
 /// Every room's settings in one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -61,6 +61,8 @@ impl Config {
         }
         lay(of_environment(environment, &known)?, &mut tree);
         refuse(known.check(&tree))?;
+        // Before the command line has its say: a bad value is bad also where it is overridden.
+        refuse(on_defaults(&tree)?.check())?;
         if let Some(listen) = &overrides.listen {
             lay(branch(&["server", "listen"], Value::from(listen.as_str())), &mut tree);
         }

@@ -84,10 +84,6 @@ struct ByTenant;
 impl KeyExtractor for ByTenant {
     type Key = Tenant;
 
-    fn name(&self) -> &'static str {
-        "tenant"
-    }
-
     fn extract<T>(&self, request: &http::Request<T>) -> Result<Tenant, GovernorError> {
         request.extensions().get().cloned().ok_or(GovernorError::UnableToExtractKey)
     }

@@ -127,6 +127,13 @@ fn the_command_line_overrides_variables_and_these_the_file() {
 }
 
 #[test]
+fn a_bad_value_is_refused_also_where_the_command_line_overrides_it() {
+    let file = Written::new("toml", "[server]\nlisten = \"nowhere\"\n");
+    let overrides = Overrides { listen: Some("127.0.0.1:0".to_owned()), ..file.overrides() };
+    assert!(Config::load(&overrides, &Environment::default()).is_err());
+}
+
+#[test]
 fn keys_are_taken_from_the_file() {
     let hash = hash_key(b"k");
     let config = load(&format!(

@@ -2,7 +2,7 @@
 import { request } from "node:http";
 import { within } from "./wait.mjs";
 
-/** A JSON request with the service key; the answer with its body read. */
+/** A JSON request with the service key; the answer with its body read (an answer to HEAD has a type but no body). */
 export async function call(server, method, path, body, { key = server.key, headers = {} } = {}) {
   const response = await within(fetch(`${server.url}${path}`, {
     method,
