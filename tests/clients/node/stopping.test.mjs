@@ -36,9 +36,10 @@ describe("SIGTERM", { concurrency: 3 }, () => {
   test("during the notice only readiness changes; then what is new is refused with Retry-After", async (t) => {
     const server = await gateway(t, { config: "[server]\nstop_notice_ms = 1500\n" });
     const { socket, texts } = await rawClient(t, server);
-    // A call that runs keeps the server up for a while after the notice.
-    socket.send('{"type":4,"invocationId":"1","target":"Counter","arguments":[1000000,10]}\u001e');
+    // A client that does not read keeps the server waiting for its outbox, some seconds after the notice.
+    socket.send('{"type":4,"invocationId":"1","target":"Counter","arguments":[10000000,0]}\u001e');
     await texts.next();
+    socket.pause();
     assert.equal(await ready(server), 200);
     server.program.signal("SIGTERM");
     await eventually(async () => (await ready(server)) === 503, "readiness is 503");
