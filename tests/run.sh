@@ -9,7 +9,7 @@ project=$PWD
 reports=$project/target/test-reports
 mkdir -p "$reports"
 
-all_suites=(format lint rust docs licences release conformance stories python java go judge slow-reader fuzz)
+all_suites=(format lint rust docs licences release conformance stories browser python java go judge slow-reader fuzz)
 suites=("${@:-${all_suites[@]}}")
 fuzz_seconds=${FUZZ_SECONDS:-20}
 passed=0 failed=0 skipped=0
@@ -72,6 +72,12 @@ suite_stories() {
   (cd tests/clients/node && timeout 900 node --test --test-concurrency=2 --test-reporter=tap)
 }
 
+suite_browser() {
+  debian chromium chromium || { skip "no Chromium on this machine, and it cannot be installed"; return; }
+  npm_ci tests/clients/node && npm_ci tests/clients/browser || return
+  (cd tests/clients/browser && timeout 300 node --test --test-reporter=tap)
+}
+
 suite_python() {
   command -v python3 > /dev/null || { skip "no python3 on this machine"; return; }
   against_bench_hub tests/clients/python/run.sh Broadcast
@@ -118,6 +124,12 @@ suite_fuzz() {
 # ---- helpers
 
 skip() { echo "skipped: $1"; }
+
+debian() { # COMMAND PACKAGE: installs the package when the command is missing and this is root on Debian
+  command -v "$1" > /dev/null && return
+  [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null || return
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" > /dev/null
+}
 
 npm_ci() { # FOLDER: installs when the lock file changed
   cmp -s "$1/package-lock.json" "$1/node_modules/.installed" && return
