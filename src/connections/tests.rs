@@ -208,14 +208,24 @@ async fn a_lost_stateful_connection_waits_for_its_client_and_goes_on_where_it_wa
     assert_eq!(world.node.metrics().parked.get(), 1);
     registry.fan_out(&Audience::all(), |_| Some(frame("b")));
 
-    let socket = Arc::new(FakeSocket::default());
-    client.script = Script::default();
-    let source = Box::new(client.script.clone());
-    client.connection.resume(source, Outlet::Direct(socket.clone())).unwrap();
+    client.resume();
     assert_eq!(client.read().await, Read::Resumed);
-    client.socket = socket;
     client.expect("{\"type\":9,\"sequenceId\":1}ab").await;
     assert_eq!(world.node.metrics().parked.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_socket_need_not_wait_for_the_old_one_that_is_full() {
+    let world = World::new();
+    let mut client = world.client_of("a", Caller::default(), Settings::default(), true);
+    client.socket.stop_reading();
+    client.connection.send(frame("a")).await.unwrap();
+    client.expect("").await;
+    client.script.lose();
+    assert_eq!(client.read_within(Duration::from_millis(1)).await, None);
+    // Nobody ever says that the old socket takes more.
+    client.resume();
+    client.expect("{\"type\":9,\"sequenceId\":1}a").await;
 }
 
 #[tokio::test(start_paused = true)]
