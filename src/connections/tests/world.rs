@@ -118,7 +118,7 @@ impl Client {
     }
 
     pub(super) async fn finish(self, close: Option<Close>) -> String {
-        self.pipe.finish(close.as_ref(), 1000).await;
+        self.pipe.finish(End::ClientClosed, close.as_ref(), 1000).await;
         self.socket.text()
     }
 }
