@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use prometheus::IntGauge;
+use prometheus::{IntCounter, IntGauge};
 use tokio::sync::oneshot;
 
+use super::metrics::Metrics;
 use super::outlet::{Delivery, DeliveryError};
 use crate::backplane::{Answer, Question};
 use crate::connections::{Connection, Frame};
@@ -60,6 +61,7 @@ pub(super) struct Questions {
     open: Mutex<Open>,
     next: AtomicU64,
     gauge: IntGauge,
+    refused: IntCounter,
 }
 
 #[derive(Default)]
@@ -74,8 +76,13 @@ struct Pending {
 }
 
 impl Questions {
-    pub(super) fn new(gauge: IntGauge) -> Self {
-        Self { open: Mutex::default(), next: AtomicU64::new(1), gauge }
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        Self {
+            open: Mutex::default(),
+            next: AtomicU64::new(1),
+            gauge: metrics.questions_open.clone(),
+            refused: metrics.questions_refused.clone(),
+        }
     }
 
     fn begin(&self, connection: &ConnectionId) -> Option<(Box<str>, oneshot::Receiver<Answer>)> {
@@ -84,6 +91,7 @@ impl Questions {
         let (sender, receiver) = oneshot::channel();
         let mut open = self.open.lock();
         if open.by_id.len() >= OPEN_MAX {
+            self.refused.inc();
             return None;
         }
         let pending = Pending { connection: connection.clone(), answer: sender };
@@ -212,5 +220,26 @@ impl Delivery {
             let answered = delivery.ask_connection(&asked, &question).await;
             let _ = answer.send(answered.unwrap_or(Answer::Disconnected));
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_question_more_than_may_be_open_is_refused_and_counted() {
+        let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
+        let questions = Questions::new(&metrics);
+        // Of many connections: whoever is asked by everybody would be slow to forget them.
+        let open: Vec<_> = (0..OPEN_MAX)
+            .map(|number| questions.begin(&ConnectionId::from(number.to_string())).unwrap())
+            .collect();
+        let another = ConnectionId::from("another");
+        assert!(questions.begin(&another).is_none());
+        assert_eq!(metrics.questions_refused.get(), 1);
+        questions.take(&open[0].0);
+        assert!(questions.begin(&another).is_some());
+        assert_eq!(metrics.questions_open.get(), OPEN_MAX as i64);
     }
 }
