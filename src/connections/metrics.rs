@@ -19,6 +19,8 @@ pub struct Metrics {
     pub skipped_pings: IntCounter,
     /// Connections that were not parked because of a bound.
     pub not_parked: IntCounter,
+    /// Joins refused because a connection was in as many groups as it may be.
+    pub groups_full: IntCounter,
     /// Writes of the flusher that found the socket full.
     pub blocked_writes: IntCounter,
 }
@@ -57,6 +59,10 @@ impl Metrics {
             not_parked: counter(
                 "connections_not_parked_total",
                 "Lost stateful connections over a bound of parking",
+            )?,
+            groups_full: counter(
+                "connections_groups_full_total",
+                "Joins over the bound of groups of one connection",
             )?,
             blocked_writes: counter(
                 "connections_blocked_writes_total",
