@@ -7,7 +7,7 @@ use super::error::{CallError, HubError};
 use crate::model::{Counting, HubName};
 
 /// Labels of [`Metrics::invocations`]; none comes from a client.
-const OUTCOMES: [&str; 8] = [
+const OUTCOMES: [&str; 9] = [
     "ok",
     "client_error",
     "internal_error",
@@ -16,6 +16,7 @@ const OUTCOMES: [&str; 8] = [
     "unauthorized",
     "wrong_kind",
     "id_in_use",
+    "too_many_calls",
 ];
 
 /// The room's metrics, shared by all hubs.
@@ -81,6 +82,7 @@ impl Counters {
             Err(CallError::Unauthorized) => 5,
             Err(CallError::IsStreaming | CallError::NotStreaming) => 6,
             Err(CallError::IdInUse) => 7,
+            Err(CallError::TooManyCalls { .. }) => 8,
         };
         self.outcomes[place].inc();
     }

@@ -8,6 +8,7 @@ use super::{Connection, SendError};
 use crate::connections::end::End;
 use crate::connections::frame::Frame;
 use crate::connections::outbox::{Flushed, Offered, Outbox, Pulled, Wake};
+use crate::connections::sink::Sink;
 use crate::protocol::{Close, Protocol, encode};
 
 /// What a slow reader is told before it is disconnected.
@@ -134,17 +135,21 @@ impl Connection {
         }
     }
 
-    /// The flusher has come: writes what waits, on its thread.
-    pub(in crate::connections) fn flush_queued(self: &Arc<Self>) -> Flushed {
+    /// The flusher has come: writes what waits, on its thread. Returns the socket when it is full
+    /// and the flusher has to come again, with that socket, when it takes more.
+    pub(in crate::connections) fn flush_queued(
+        self: &Arc<Self>,
+        waited_for: Option<&Arc<dyn Sink>>,
+    ) -> Option<Arc<dyn Sink>> {
         let mut outbox = self.outbox.lock();
-        let flushed = outbox.flush_queued(self.node.bounds());
-        if flushed == Flushed::Blocked && outbox.stuck_since_ms.is_none() {
+        let (flushed, full) = outbox.flush_queued(waited_for, self.node.bounds());
+        if full.is_some() && outbox.stuck_since_ms.is_none() {
             outbox.stuck_since_ms = Some(self.node.now_ms());
         }
         let changed = outbox.take_changed();
         drop(outbox);
         self.after_flush(flushed, changed);
-        flushed
+        full
     }
 
     /// The session's turn begins: what it appends is written when the turn ends.
