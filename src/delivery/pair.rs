@@ -201,7 +201,8 @@ impl Pair {
             (Sent, Event::Written | Event::Resumed | Event::StillWorking) => {
                 self.watch(Sent, now + limits.ack_timeout)
             }
-            (Sent, Event::Unconfirmed) => self.settle(Settled::Unconfirmed),
+            // It has the message, whatever became of later attempts.
+            (_, Event::Unconfirmed) if self.attempts > 0 => self.settle(Settled::Unconfirmed),
             (Queued | Sent | Waiting(_), Event::Held) => {
                 self.go(Owed, None);
                 Next::Send

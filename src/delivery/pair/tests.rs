@@ -218,7 +218,7 @@ impl Model {
         }
         match (event, &self.out) {
             (Event::Acked | Event::GivenUp | Event::Expired, _) => self.over = true,
-            (Event::Unconfirmed, Out::Unanswered(_)) => self.over = true,
+            (Event::Unconfirmed, _) => self.over = self.writes > 0,
             (Event::Queued, Out::No | Out::Pause(..)) => self.out = Out::Copy,
             (Event::Written, Out::Copy) => {
                 self.writes += 1;
