@@ -1,0 +1,1 @@
+//! What is said again before an old log file goes.

@@ -1,0 +1,223 @@
+//! A store to play with, and verbs that say what is done to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::model::{
+    Audience, ConnectionId, GroupName, HubName, MessageId, Priority, Tenant, UserId,
+};
+use crate::store::{
+    Acceptance, Accepted, Answer, ClientKey, Config, Content, DeadFilter, DeadLetter, Encoding,
+    Ended, Identity, Joined, LocalStore, MessageSeq, Metrics, Moment, NewMessage, Open, Opened,
+    Outcome, Owed, PairStatus, Receipt, Refusal, SessionKey, Settle, Stats, Store, SubscriberId,
+    Swept, Which,
+};
+
+/// 2026-11-24T12:00:00Z.
+const START: Moment = Moment(1_795_521_600_000);
+
+pub(super) struct World {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) now: Moment,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// Limits small enough to be met.
+pub(super) fn small() -> Config {
+    Config { segment_mib: 1, reserve_mib: 0, ..Config::default() }
+}
+
+/// Plays a story with every kind of store.
+pub(super) fn with_each(config: &Config, story: impl Fn(&mut World)) {
+    story(&mut World::in_memory(config.clone()));
+}
+
+/// Plays a story with every kind of store, with limits nobody meets.
+pub(super) fn with_each_store(story: impl Fn(&mut World)) {
+    with_each(&small(), story);
+}
+
+pub(super) fn metrics() -> Metrics {
+    Metrics::new(&prometheus::Registry::new()).unwrap()
+}
+
+impl World {
+    pub(super) fn of(store: Arc<dyn Store>) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        Self { store, now: START, runtime }
+    }
+
+    fn in_memory(config: Config) -> Self {
+        Self::of(Arc::new(LocalStore::in_memory(config, metrics())))
+    }
+
+    #[track_caller]
+    pub(super) fn wait<T>(&self, answer: Answer<T>) -> T {
+        self.runtime.block_on(answer).unwrap()
+    }
+
+    pub(super) fn try_wait<T>(&self, answer: Answer<T>) -> Result<T, crate::store::StoreError> {
+        self.runtime.block_on(answer)
+    }
+
+    pub(super) fn pass(&mut self, seconds: u64) {
+        self.now = self.now.after(Duration::from_secs(seconds));
+    }
+
+    // Subscribers.
+
+    /// A stock client: no client id.
+    pub(super) fn stock(&self, user: &str, connection: &str) -> SubscriberId {
+        self.open(user, None, connection).subscriber
+    }
+
+    pub(super) fn session(&self, user: &str, client: &str, connection: &str) -> SubscriberId {
+        self.open(user, Some(client), connection).subscriber
+    }
+
+    pub(super) fn open(&self, user: &str, client: Option<&str>, connection: &str) -> Opened {
+        let identity = Identity::Named(user.into());
+        let client = client.map(|id| ClientKey::of(&identity, id).unwrap());
+        self.wait(self.store.open(
+            Open {
+                key: SessionKey { hub: hub(), identity, client },
+                connection: ConnectionId::from(connection),
+                user: Some(UserId::from(user)),
+                caller: user.into(),
+            },
+            self.now,
+        ))
+    }
+
+    pub(super) fn join(&self, subscriber: SubscriberId, group: &str) -> Joined {
+        self.wait(self.store.join(subscriber, GroupName::from(group), self.now))
+    }
+
+    pub(super) fn revoke(&self, subscriber: SubscriberId, group: &str) -> Vec<Ended> {
+        self.wait(self.store.revoke(subscriber, GroupName::from(group), self.now))
+    }
+
+    pub(super) fn lose(&self, subscriber: SubscriberId, connection: &str) -> Vec<SubscriberId> {
+        self.wait(self.store.away(subscriber, ConnectionId::from(connection), self.now)).heirs
+    }
+
+    pub(super) fn end(&self, subscriber: SubscriberId) -> Vec<Ended> {
+        self.wait(self.store.end(subscriber, self.now))
+    }
+
+    // Messages.
+
+    pub(super) fn offer(&self, message: NewMessage) -> Acceptance {
+        self.wait(self.store.accept(message, self.now))
+    }
+
+    #[track_caller]
+    pub(super) fn publish(&self, id: &str, audience: Audience) -> Accepted {
+        self.publish_message(message(id, audience))
+    }
+
+    #[track_caller]
+    pub(super) fn publish_message(&self, message: NewMessage) -> Accepted {
+        match self.offer(message) {
+            Acceptance::Accepted(accepted) => accepted,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn refused(&self, message: NewMessage) -> Refusal {
+        match self.offer(message) {
+            Acceptance::Refused(refusal) => refusal,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn settle(
+        &self,
+        subscriber: SubscriberId,
+        seq: MessageSeq,
+        outcome: Outcome,
+    ) -> Vec<Ended> {
+        let settle = Settle { subscriber, message: Which::Seq(seq), outcome };
+        self.wait(self.store.settle(vec![settle], self.now))
+    }
+
+    pub(super) fn ack(&self, subscriber: SubscriberId, id: &str) -> Vec<Ended> {
+        let message = Which::Id(MessageId::from(id));
+        let settle = Settle { subscriber, message, outcome: Outcome::Acknowledged };
+        self.wait(self.store.settle(vec![settle], self.now))
+    }
+
+    pub(super) fn sweep(&self) -> Swept {
+        self.wait(self.store.sweep(self.now, 1_000))
+    }
+
+    pub(super) fn owed(&self, subscriber: SubscriberId) -> Vec<Owed> {
+        self.wait(self.store.owed(subscriber, None, 1_000))
+    }
+
+    /// The ids of what is owed, in order.
+    pub(super) fn owed_ids(&self, subscriber: SubscriberId) -> Vec<String> {
+        self.owed(subscriber).into_iter().map(|owed| owed.id.to_string()).collect()
+    }
+
+    pub(super) fn status(&self, subscriber: SubscriberId, id: &str) -> Option<PairStatus> {
+        self.wait(self.store.status(subscriber, MessageId::from(id)))
+    }
+
+    pub(super) fn receipt(&self, id: &str) -> Option<Receipt> {
+        self.wait(self.store.receipts(MessageId::from(id), Some(tenant()))).pop()
+    }
+
+    pub(super) fn dead(&self) -> Vec<DeadLetter> {
+        self.wait(self.store.dead_letters(DeadFilter::default(), None, 1_000)).letters
+    }
+
+    /// The counts, once it is sure that they add up.
+    #[track_caller]
+    pub(super) fn stats(&self) -> Stats {
+        let stats = self.wait(self.store.stats());
+        assert_eq!(stats.totals.targeted, stats.pairs.targeted(), "{stats:?}");
+        assert_eq!(stats.messages_accepted, stats.messages_settled + stats.messages_open);
+        stats
+    }
+}
+
+pub(super) fn hub() -> HubName {
+    HubName::from("tasks")
+}
+
+pub(super) fn tenant() -> Tenant {
+    Tenant::from("billing")
+}
+
+pub(super) fn group(name: &str) -> Audience {
+    Audience::group(name)
+}
+
+pub(super) fn message(id: &str, audience: Audience) -> NewMessage {
+    NewMessage {
+        id: MessageId::from(id),
+        tenant: tenant(),
+        hub: hub(),
+        audience,
+        priority: Priority::default(),
+        critical: false,
+        expires_at: None,
+        content: content(&format!("[\"{id}\"]")),
+        body_hash: [7; 16],
+        require_audience: false,
+    }
+}
+
+pub(super) fn content(arguments: &str) -> Content {
+    Content {
+        target: "News".into(),
+        encoding: Encoding::Json,
+        arguments: Bytes::copy_from_slice(arguments.as_bytes()),
+        ordering_key: None,
+        correlation_id: Some("c".into()),
+    }
+}
