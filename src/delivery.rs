@@ -7,15 +7,24 @@
 //! backplane; `fan_out` finds its readers here. `members` keeps who is in which group, and
 //! `questions` waits for what single clients answer.
 
+mod acks;
+mod breaker;
 mod fan_out;
 mod json_event;
+mod lanes;
 mod members;
 mod metrics;
 mod outlet;
+mod pair;
 mod questions;
 
 pub use crate::backplane::Reach;
+pub use acks::{
+    AcceptedReceipt, AckMode, Acknowledged, Breakers, Config, DeliveryOrder, Destination,
+    EndedSink, HubAcks, Metrics as AckMetrics, NotAccepted, Publisher, Queue, Status, Subscription,
+};
+pub use breaker::{BreakerState, Force};
 pub use json_event::{BadArguments, event_from_json, event_of_text};
 pub use metrics::Metrics;
-pub use outlet::{Delivery, DeliveryError};
+pub use outlet::{Delivery, DeliveryError, Keeping};
 pub use questions::{Answered, AskError};

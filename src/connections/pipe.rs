@@ -108,6 +108,8 @@ impl Pipe {
             self.connection.end(End::Lost);
         } else if !self.connection.node.park(&self.connection) {
             self.connection.end(End::NotResumed);
+        } else if let Some(witness) = self.connection.witness() {
+            witness.parked();
         }
     }
 
@@ -188,6 +190,7 @@ impl Drop for Pipe {
         self.connection.end(End::Lost);
         self.connection.node.unpark(&self.connection);
         self.connection.outbox.lock().dispose(self.connection.node.bounds());
+        self.connection.set_witness(None);
         // A transport that pulls learns that nothing will come.
         self.connection.wake(Wake::Puller);
         self.connection.node.forget(&self.connection);
