@@ -2,6 +2,8 @@
 
 mod bounds;
 mod dead_letters;
+mod disk;
 mod messages;
+mod model;
 mod subscribers;
 mod world;
