@@ -116,7 +116,11 @@ impl Acks {
 
     /// Does what a courier could not do under its lock.
     pub(super) fn run_errands(self: &Arc<Self>, courier: &Arc<Courier>, errands: Errands) {
-        let Errands { settles, repeats, look_at, load } = errands;
+        let Errands { settles, failed, repeats, look_at, load } = errands;
+        for (seq, attempt) in failed {
+            // It rides the next commit; a history that misses an attempt misleads nobody for long.
+            drop(self.store.note_attempt(seq, courier.subscriber, attempt));
+        }
         self.settler.add(settles);
         if !repeats.is_empty() {
             let mut lanes = self.repeats.lock();

@@ -30,7 +30,7 @@ impl Courier {
     ) -> bool {
         let seq = message.seq;
         let pair = Pair::new(0, 0, 0);
-        desk.flights.insert(seq, Flight { message, pair, first: 0, last: 0, history: Vec::new() });
+        desk.flights.insert(seq, Flight { message, pair, first: 0, last: 0 });
         if self.send(desk, seq, errands) {
             return true;
         }
@@ -83,7 +83,7 @@ impl Courier {
             Err(error) => {
                 let wait = self.policy.wait(flight.pair.failures());
                 self.policy.metrics.not_encodable.inc();
-                flight.note(self.policy.moment(), &error.to_string());
+                errands.note(seq, self.policy.moment(), &error.to_string());
                 Event::Failed { wait }
             }
         };
@@ -272,9 +272,7 @@ impl Courier {
             }
             Next::Settle(how) => how.into(),
             Next::Expire => Outcome::Expired,
-            Next::Bury(why) => {
-                Outcome::Dead { reason: why.into(), attempts: std::mem::take(&mut flight.history) }
-            }
+            Next::Bury(why) => Outcome::Dead(why.into()),
         };
         self.policy.metrics.count(&outcome);
         errands.settles.push(Settle {
