@@ -20,8 +20,8 @@ mod questions;
 
 pub use crate::backplane::Reach;
 pub use acks::{
-    AcceptedReceipt, AckMode, Acknowledged, Breakers, Config, DeliveryOrder, Destination,
-    EndedSink, HubAcks, Metrics as AckMetrics, NotAccepted, Publisher, Queue, Status, Subscription,
+    AcceptedReceipt, AckMode, Acknowledged, Arrival, Breakers, Config, DeliveryOrder, Destination,
+    EndedSink, Gap, HubAcks, Metrics as AckMetrics, NotAccepted, Publisher, Queue, Status, Subscription,
 };
 pub use breaker::{BreakerState, Force};
 pub use json_event::{BadArguments, event_from_json, event_of_text};

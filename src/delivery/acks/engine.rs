@@ -14,6 +14,7 @@ use super::config::Config;
 use super::courier::{Courier, Errands, Repeat};
 use super::hub::HubAcks;
 use super::message::{Message, Shelf};
+use super::opening::{Gaps, Turnstiles};
 use super::metrics::Metrics;
 use super::order::Turns;
 use super::policy::Policy;
@@ -43,6 +44,8 @@ pub(in crate::delivery) struct Acks {
     /// The clock sleeps too long: there is an earlier look, or a repeat.
     pub(super) earlier: Notify,
     readers: Semaphore,
+    pub(super) turnstiles: Turnstiles,
+    pub(super) gaps: Gaps,
     pub(super) tasks: TaskTracker,
     pub(super) on_ended: RwLock<Option<EndedSink>>,
 }
@@ -73,6 +76,8 @@ impl Acks {
             looks: Mutex::default(),
             earlier: Notify::new(),
             readers: Semaphore::new(config.catching_up_max),
+            turnstiles: Turnstiles::default(),
+            gaps: Gaps::default(),
             tasks,
             on_ended: RwLock::default(),
         })
