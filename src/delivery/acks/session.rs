@@ -285,24 +285,29 @@ impl Subscription {
     }
 
     /// The client completed an invocation that is a message (mode `result`). False when it is none
-    /// that this client was sent.
-    pub async fn completion(&self, id: &str, outcome: &Outcome) -> Result<bool, StoreError> {
-        let (word, text, settled) = match outcome {
-            Outcome::Void | Outcome::Value(_) => {
-                (Word::Acked, None, Some(store::Outcome::Acknowledged))
-            }
+    /// that is on its way to it.
+    pub fn completed(&self, id: &str, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Void | Outcome::Value(_) => self.say(id, Word::Acked, None),
             Outcome::Error(text) if NO_RESULT.contains(&&**text) => {
-                (Word::Unconfirmed, None, Some(store::Outcome::Unconfirmed))
+                self.say(id, Word::Unconfirmed, None)
             }
-            Outcome::Error(text) => (Word::Nacked(None), Some(&**text), None),
-        };
-        if self.say(id, word, text) {
+            Outcome::Error(text) => self.say(id, Word::Nacked(None), Some(text)),
+        }
+    }
+
+    /// As [`Subscription::completed`], also for messages that are not on their way to it any more:
+    /// a late answer settles, whatever the message has become. False when it never was for it.
+    pub async fn completion(&self, id: &str, outcome: &Outcome) -> Result<bool, StoreError> {
+        if self.completed(id, outcome) {
             return Ok(true);
         }
-        match settled {
-            Some(settled) => self.settle_elsewhere(id, settled).await,
-            None => Ok(false),
-        }
+        let settled = match outcome {
+            Outcome::Void | Outcome::Value(_) => store::Outcome::Acknowledged,
+            Outcome::Error(text) if NO_RESULT.contains(&&**text) => store::Outcome::Unconfirmed,
+            Outcome::Error(_) => return Ok(false),
+        };
+        self.settle_elsewhere(id, settled).await
     }
 
     fn say(&self, id: &str, word: Word, text: Option<&str>) -> bool {
