@@ -85,7 +85,7 @@ impl LocalStore {
         let files = log.files();
         let shared = Arc::new(Shared::new(config, ledger, health, metrics));
         let (queue, jobs) = sync_channel(shared.config.queue_max);
-        let writer = Writer::new(shared.clone(), log);
+        let writer = Writer::begin(shared.clone(), log);
         let thread =
             std::thread::Builder::new().name("store".into()).spawn(move || writer.run(&jobs))?;
         let thread = StoreThread { queue: Some(queue), files, thread: Some(thread) };
@@ -96,7 +96,7 @@ impl LocalStore {
         ready(Ok(question(&self.shared.ledger.lock()))).boxed()
     }
 
-    fn change<T: Send + 'static>(
+    pub(super) fn change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Ledger) -> T + Send + 'static,
     ) -> Answer<T> {

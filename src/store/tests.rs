@@ -3,6 +3,7 @@
 mod bounds;
 mod dead_letters;
 mod disk;
+mod files;
 mod messages;
 mod model;
 mod subscribers;

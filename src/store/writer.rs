@@ -30,12 +30,14 @@ const PATIENCE_MAX: Duration = Duration::from_secs(10);
 /// Called once a change is durable, or failed.
 pub(super) type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
+/// Makes a change; with an error, tells whoever waits. Answers who is told of the outcome.
+type Run = Box<dyn FnOnce(Result<&mut Ledger, StoreError>) -> Option<Done> + Send>;
+
 /// A change that somebody asked for.
 pub(super) struct Job {
     /// Whether it is taken back when it cannot be written.
     pub(super) is_acceptance: bool,
-    /// Makes the change; with an error, tells whoever waits. Answers who is told of the outcome.
-    pub(super) run: Box<dyn FnOnce(Result<&mut Ledger, StoreError>) -> Option<Done> + Send>,
+    pub(super) run: Run,
 }
 
 pub(super) struct Writer {
@@ -58,16 +60,20 @@ struct Batch {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, log: Log) -> Self {
-        Self { shared, log, trouble: None }
+    /// Writes what opening the store has changed.
+    pub(super) fn begin(shared: Arc<Shared>, log: Log) -> Self {
+        let mut writer = Self { shared, log, trouble: None };
+        let reserve = bytes_of_mib(writer.shared.config.reserve_mib);
+        if let Err(error) = writer.log.take_reserve(reserve) {
+            writer.failed(&error);
+        }
+        writer.commit(Vec::new(), Vec::new());
+        writer
     }
 
     /// Works until the other end of the queue is gone. A panic ends it with a report.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
-        let end = catch_unwind(AssertUnwindSafe(|| {
-            self.begin();
-            self.work(jobs);
-        }));
+        let end = catch_unwind(AssertUnwindSafe(|| self.work(jobs)));
         if let Err(panic) = end {
             let text = panic.downcast_ref::<&str>().map(ToString::to_string);
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
@@ -75,14 +81,6 @@ impl Writer {
             tracing::error!(panic = text, "the store's thread has stopped");
             self.shared.health.lock().broken = Some(text);
         }
-    }
-
-    /// Writes what opening the store has changed.
-    fn begin(&mut self) {
-        if let Err(error) = self.log.take_reserve(bytes_of_mib(self.shared.config.reserve_mib)) {
-            self.failed(&error);
-        }
-        self.commit(Vec::new(), Vec::new());
     }
 
     fn work(&mut self, jobs: &Receiver<Job>) {

@@ -236,7 +236,7 @@ proptest! {
         let mut story = Story::begin();
         for step in steps {
             story.play(step);
-            if let Some(seed) = story.dying && story.next % 3 == 0 {
+            if let Some(seed) = story.dying && story.next.is_multiple_of(3) {
                 story.cut(seed);
             }
         }
