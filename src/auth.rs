@@ -17,12 +17,13 @@ mod service_keys;
 mod table;
 mod virtual_keys;
 
+pub use crate::model::Tenant;
 pub use authenticator::{Anonymous, Authenticator, Refusal};
 pub use config::{Config, ServiceKeyConfig, VirtualKeyConfig};
 pub use credential::query_value;
 pub use keys::{KeyNotice, Keys, NoRandomness};
 pub use peer::PeerAddr;
 pub use secret::Secret;
-pub use service_keys::{ServiceKeys, Tenant};
+pub use service_keys::ServiceKeys;
 pub use table::hash_key;
 pub use virtual_keys::VirtualKeys;

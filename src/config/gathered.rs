@@ -6,10 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::hub::HubConfig;
 use super::server::ServerConfig;
+use super::session::SessionConfig;
 use crate::auth::{self, Secret, ServiceKeyConfig, VirtualKeyConfig};
 use crate::connections;
+use crate::delivery::{self, AckMode};
 use crate::model::BadSetting;
 use crate::publish;
+use crate::store;
 use crate::transport::{self, Cors};
 
 /// Every room's settings in one place.
@@ -28,6 +31,12 @@ pub struct Config {
     pub transport: transport::Config,
     /// The back end's door.
     pub publish: publish::Config,
+    /// What must not be forgotten.
+    pub store: store::Config,
+    /// How long clients are remembered.
+    pub session: SessionConfig,
+    /// How acknowledged messages are tried and timed.
+    pub delivery: delivery::Config,
     /// Each hub there is, by its name.
     pub hubs: BTreeMap<String, HubConfig>,
 }
@@ -43,6 +52,9 @@ impl Default for Config {
             connections: connections::Config::default(),
             transport: transport::Config::default(),
             publish: publish::Config::default(),
+            store: store::Config::default(),
+            session: SessionConfig::default(),
+            delivery: delivery::Config::default(),
             hubs: hubs.map(|(name, hub)| (name.to_owned(), hub)).into(),
         }
     }
@@ -54,6 +66,17 @@ impl Config {
         self.hubs.get(name).filter(|hub| hub.enabled)
     }
 
+    /// The store's settings, with what the sessions' section says.
+    pub fn store(&self) -> store::Config {
+        store::Config {
+            session_ttl_seconds: self.session.ttl_seconds,
+            sessions_per_caller_max: self.session.per_caller_max,
+            sessions_max: self.session.total_max,
+            groups_per_subscriber_max: self.connections.groups_per_connection_max,
+            ..self.store.clone()
+        }
+    }
+
     /// One of everything, also of what the defaults leave empty: the shape of all keys.
     pub(super) fn example() -> Self {
         let mut example = Self::default();
@@ -61,6 +84,9 @@ impl Config {
         example.auth.service_keys.push(ServiceKeyConfig::default());
         example.auth.development_key = Some(Secret::new(""));
         example.cors.origins.push(String::new());
+        for hub in example.hubs.values_mut() {
+            hub.acks.push(AckMode::default());
+        }
         example
     }
 
@@ -75,6 +101,9 @@ impl Config {
             found.push(named(&problem));
         }
         found.extend(self.publish.check());
+        found.extend(self.store.check());
+        found.extend(self.session.check());
+        found.extend(self.delivery.check());
         for (name, hub) in &self.hubs {
             found.extend(hub.check(name));
         }

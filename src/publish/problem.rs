@@ -166,6 +166,7 @@ impl From<DeliveryError> for Problem {
             DeliveryError::UnknownHub(_) => Self::not_found("hub"),
             DeliveryError::GroupFull(full) => Self::full(full.to_string(), full.max),
             DeliveryError::Backplane(error) => Self::unavailable(error.to_string()),
+            DeliveryError::Store(error) => Self::unavailable(error.to_string()),
         }
     }
 }
