@@ -74,7 +74,7 @@ pub struct Connection {
     received: AtomicU64,
     acked: AtomicU64,
     /// Tasks that wait for room or for the end of the outbox.
-    waiters: AtomicU32,
+    pub(super) waiters: AtomicU32,
     room: Notify,
     ready: Notify,
 }

@@ -21,6 +21,8 @@ pub struct Metrics {
     pub skipped_pings: IntCounter,
     /// Connections that were not parked because of a bound.
     pub not_parked: IntCounter,
+    /// Joins refused because a connection was in as many groups as it may be.
+    pub groups_full: IntCounter,
     /// Writes of the flusher that found the socket full.
     pub blocked_writes: IntCounter,
 }
@@ -51,6 +53,10 @@ impl Metrics {
             not_parked: counting.counter(
                 "connections_not_parked_total",
                 "Lost stateful connections over a bound of parking",
+            )?,
+            groups_full: counting.counter(
+                "connections_groups_full_total",
+                "Joins over the bound of groups of one connection",
             )?,
             blocked_writes: counting
                 .counter("connections_blocked_writes_total", "Writes that found the socket full")?,

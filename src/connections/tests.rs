@@ -62,6 +62,7 @@ async fn a_connection_may_only_be_in_so_many_groups() {
     }
     let full = registry.join(&"a".into(), &"i".into());
     assert_eq!(full, Err(GroupFull { max: 2 }));
+    assert_eq!(world.node.metrics().groups_full.get(), 1);
     registry.leave(&"a".into(), &"g".into());
     assert!(registry.join(&"a".into(), &"i".into()).is_ok());
 }
@@ -197,6 +198,17 @@ async fn a_session_waits_for_room_and_no_longer_than_the_send_timeout() {
     client.socket.stop_reading();
     client.connection.send(frame("c")).await.unwrap();
     assert_eq!(client.connection.send(frame("d")).await, Err(SendError::TimedOut));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_waiting_for_room_is_not_counted_any_more() {
+    let world = World::with(Config { outbox_messages_max: 1, ..Config::default() });
+    let client = world.client("a");
+    client.socket.stop_reading();
+    client.connection.send(frame("a")).await.unwrap();
+    let sending = client.connection.send(frame("b"));
+    assert!(tokio::time::timeout(Duration::from_secs(1), sending).await.is_err());
+    assert_eq!(client.connection.waiters.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,8 @@ pub struct Metrics {
     pub not_encodable: IntCounter,
     /// Questions to clients that are open.
     pub questions_open: IntGauge,
+    /// Questions refused because too many were open.
+    pub questions_refused: IntCounter,
 }
 
 impl Metrics {
@@ -33,6 +35,10 @@ impl Metrics {
                 "Events that could not be said in a receiver's protocol",
             )?,
             questions_open: counting.gauge("delivery_questions_open", "Open client results")?,
+            questions_refused: counting.counter(
+                "delivery_questions_refused_total",
+                "Client results over the bound of open ones",
+            )?,
         })
     }
 }

@@ -18,6 +18,22 @@ const BUDGET_RETRY: Duration = Duration::from_millis(100);
 /// WebSocket close code for a violated policy (RFC 6455, 7.4.1).
 const CODE_POLICY: u16 = 1008;
 
+/// Counted while it lives, however the waiting ends.
+struct Waiter<'a>(&'a Connection);
+
+impl<'a> Waiter<'a> {
+    fn of(connection: &'a Connection) -> Self {
+        connection.waiters.fetch_add(1, Ordering::AcqRel);
+        Self(connection)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.waiters.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Connection {
     /// A frame for the own client: waits for room, at most the send timeout (decision D6).
     pub async fn send(self: &Arc<Self>, frame: Arc<Frame>) -> Result<(), SendError> {
@@ -29,7 +45,7 @@ impl Connection {
     }
 
     async fn send_with_patience(self: &Arc<Self>, mut frame: Arc<Frame>) -> Result<(), SendError> {
-        self.waiters.fetch_add(1, Ordering::AcqRel);
+        let _waiter = Waiter::of(self);
         let waiting = async {
             loop {
                 let room = self.room.notified();
@@ -44,7 +60,6 @@ impl Connection {
             }
         };
         let sent = tokio::time::timeout(self.new.settings.send_timeout, waiting).await;
-        self.waiters.fetch_sub(1, Ordering::AcqRel);
         sent.unwrap_or(Err(SendError::TimedOut))
     }
 
@@ -197,7 +212,7 @@ impl Connection {
     pub(in crate::connections) async fn close_outbox(self: &Arc<Self>, code: u16) {
         let wake = self.outbox.lock().close(code);
         self.wake(wake);
-        self.waiters.fetch_add(1, Ordering::AcqRel);
+        let _waiter = Waiter::of(self);
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
@@ -207,6 +222,5 @@ impl Connection {
             }
             room.await;
         }
-        self.waiters.fetch_sub(1, Ordering::AcqRel);
     }
 }
