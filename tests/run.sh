@@ -139,7 +139,7 @@ debian_install() { # PACKAGE…
 
 # Without these two a check would be no check, so their absence is a failure and not a skip.
 node_20() {
-  debian node nodejs npm && debian npm npm && node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' && return
+  debian node nodejs npm && debian npm npm && node -e 'process.exit(Number(parseInt(process.versions.node) < 20))' && return
   echo "FAIL: this suite needs Node 20 or newer with npm (Debian: apt-get install nodejs npm)"
   return 1
 }
