@@ -7,11 +7,14 @@
 //! backplane; `fan_out` finds its readers here. `members` keeps who is in which group, and
 //! `questions` waits for what single clients answer.
 
+mod breaker;
 mod fan_out;
 mod json_event;
+mod lanes;
 mod members;
 mod metrics;
 mod outlet;
+mod pair;
 mod questions;
 
 pub use crate::backplane::Reach;
