@@ -115,7 +115,7 @@ async fn a_repeat_of_what_was_handled_is_acknowledged_without_a_run_on_any_conne
 async fn a_repeat_of_what_is_still_handled_does_nothing_and_its_server_is_told_of_the_work() {
     let runs = Arc::new(Semaphore::new(0));
     let (began, mut begins) = mpsc::channel(4);
-    let (_client, mut peer) = connected_with(Protocol::Json, |builder| {
+    let (client, mut peer) = connected_with(Protocol::Json, |builder| {
         let runs = runs.clone();
         builder.on_acknowledged("order", move |message| {
             let (runs, began) = (runs.clone(), began.clone());
@@ -132,6 +132,9 @@ async fn a_repeat_of_what_is_still_handled_does_nothing_and_its_server_is_told_o
     assert_eq!(begins.recv().await, Some(0));
     peer.say(order(Protocol::Json, 1, 1)).await;
     peer.say(order(Protocol::Json, 2, 0)).await;
+    let mut marks = client.events("mark");
+    peer.say(encode::invocation(Protocol::Json, None, "Mark", &()).unwrap()).await;
+    marks.recv().await.unwrap(); // so the repeat has come, too
     assert_eq!(peer.hear_call().await, ("ExtendMessage".into(), vec![json!("m1")]));
     runs.add_permits(1);
     assert_eq!(peer.hear_acks(1).await, ["m1"]);
