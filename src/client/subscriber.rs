@@ -128,6 +128,19 @@ struct Keeper {
     finishing: VecDeque<Client>,
 }
 
+impl Drop for Keeper {
+    /// Whoever watches must not keep the connection of a dropped subscriber.
+    fn drop(&mut self) {
+        self.tell.send_if_modified(|state| {
+            let is_over = matches!(state, State::Ended(_));
+            if !is_over {
+                *state = State::Ended("the subscriber was dropped".into());
+            }
+            !is_over
+        });
+    }
+}
+
 impl Keeper {
     async fn run<M, G, F>(mut self, make: M, greet: G)
     where
