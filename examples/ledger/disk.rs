@@ -66,10 +66,19 @@ impl Disk {
     }
 }
 
+impl Disk {
+    /// Copies what would go with the mount.
+    pub(crate) fn keep(&self, to: &Path) -> Result<(), Problem> {
+        let Self::Own { mount } = self else { return Ok(()) };
+        let copied = Command::new("cp").arg("-a").arg(mount).arg(to).output()?;
+        if copied.status.success() { Ok(()) } else { Err("the store cannot be copied".into()) }
+    }
+}
+
 impl Drop for Disk {
     fn drop(&mut self) {
         if let Self::Own { mount } = self {
-            // A failing run keeps what lies in it: only an empty promise would be lost.
+            // A folder that stays mounted is untidy and nothing else.
             let _ = Command::new("umount").arg("-l").arg(mount).output();
         }
     }

@@ -44,7 +44,7 @@ pub(crate) struct Saboteur {
     pub(crate) server: Arc<Server>,
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) crowd: Arc<Crowd>,
-    pub(crate) disk: Option<Disk>,
+    pub(crate) disk: Option<Arc<Disk>>,
     pub(crate) random: Random,
     pub(crate) tasks: TaskTracker,
     pub(crate) counts: Counts,
@@ -57,7 +57,8 @@ impl Saboteur {
         for one in planned {
             sleep_until(start + one.at).await;
             if self.server.has_ended().await {
-                return Err("the server ended by itself".into());
+                self.crowd.records.odd("the server ended by itself".into());
+                self.server.start_again().await?;
             }
             self.crowd.records.journal.note(|| format!("FAULT {:?}", one.fault));
             self.carry_out(one.fault).await?;
@@ -97,15 +98,22 @@ impl Saboteur {
             Fault::KillServer(down) => {
                 self.server.kill().await?;
                 sleep(down).await;
-                self.server.start().await?;
+                self.server.start_again().await?;
                 count(&self.counts.restarts);
             }
             Fault::FullDisk(length) => {
-                let Some(disk) = &self.disk else { return Ok(()) };
+                let Some(disk) = self.disk.clone() else { return Ok(()) };
                 count(&self.counts.full_disks);
                 disk.fill(self.server.pid())?;
-                sleep(length).await;
-                disk.clear(self.server.pid())?;
+                let server = self.server.clone();
+                let records = self.crowd.records.clone();
+                // Beside, so that everything else goes wrong on a full disk, too.
+                self.tasks.spawn(async move {
+                    sleep(length).await;
+                    if let Err(problem) = disk.clear(server.pid()) {
+                        records.odd(format!("the disk stays full: {problem}"));
+                    }
+                });
             }
             Fault::DupAck => {
                 for place in self.random.some_of(self.crowd.len(), 4) {

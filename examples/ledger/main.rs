@@ -30,6 +30,8 @@ mod judge;
 mod random;
 mod records;
 mod report;
+#[cfg(test)]
+mod simulation;
 mod world;
 
 use std::path::{Path, PathBuf};

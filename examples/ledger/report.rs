@@ -42,10 +42,15 @@ pub(crate) struct Report {
     /// Events that said that something ordinary is missing.
     pub(crate) gaps: u64,
     pub(crate) settle_ms: u64,
+    /// Restarts that ended by themselves and were tried again.
+    pub(crate) failed_starts: u64,
     pub(crate) ready_ms_max: u64,
     pub(crate) away_ms_p99: Option<f64>,
-    /// From the first publish to the last settlement.
-    pub(crate) settled_per_second: f64,
+    /// Acknowledged deliveries from the first publish to the last settlement.
+    pub(crate) acknowledged_per_second: f64,
+    /// Shares of a core, while was published and settled.
+    pub(crate) server_cpu: f64,
+    pub(crate) ledger_cpu: f64,
     /// While was published.
     pub(crate) handled_per_second: f64,
     pub(crate) answer_ms_p50: Option<f64>,

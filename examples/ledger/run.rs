@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::Problem;
 use crate::disk::{Disk, SyncCost, sync_cost};
 use crate::faults::{Counts, Saboteur};
-use crate::flags::{Class, Flags, Rate};
+use crate::flags::{Class, Flags, Rate, Shape};
 use crate::http::Http;
 use crate::journal::Journal;
 use crate::judge::{Findings, Receipt, Stats, broken, find, lost};
@@ -50,6 +50,9 @@ struct Times {
     publishing: Duration,
     handled_meanwhile: u64,
     settling: Duration,
+    /// Seconds of a core.
+    server_cpu: f64,
+    ledger_cpu: f64,
 }
 
 pub(crate) async fn run(flags: &Flags, seed: u64, directory: &Path) -> Result<Report, Problem> {
@@ -57,23 +60,37 @@ pub(crate) async fn run(flags: &Flags, seed: u64, directory: &Path) -> Result<Re
     let planned = plan(seed, &flags.kinds(), Duration::from_secs(flags.seconds));
     say(&format!("plan: {} faults", planned.len()));
     let started = Instant::now();
+    let (server, own) = (run.saboteur.server.clone(), std::process::id());
+    // Since its last start, if it is killed.
+    let cpu = || (Server::cpu_seconds(server.pid().unwrap_or(own)), Server::cpu_seconds(own));
+    let cpu_before = cpu();
     run.press.start();
     run.saboteur.run(&planned).await?;
     tokio::time::sleep_until(started + Duration::from_secs(flags.seconds)).await;
     run.press.closing.cancel();
     let handled_meanwhile = run.records.handled.load(Ordering::Relaxed);
     let publishing = started.elapsed();
-    let settling = Instant::now();
-    let stats = run.settle().await;
-    let settling = settling.elapsed();
+    let (stats, settling) = run.settle().await;
     run.press.over.cancel();
-    let times = Times { publishing, handled_meanwhile, settling };
+    let cpu = cpu();
+    let times = Times {
+        publishing,
+        handled_meanwhile,
+        settling,
+        server_cpu: (cpu.0 - cpu_before.0).max(0.0),
+        ledger_cpu: cpu.1 - cpu_before.1,
+    };
     let report = run.judge(stats, &times).await;
     let kept = run.records.journal.close(!report.proves());
     if let Some(path) = kept {
         say(&format!("event log: {}", path.display()));
     }
     run.saboteur.server.kill().await?;
+    if !report.proves()
+        && let Some(disk) = &run.saboteur.disk
+    {
+        disk.keep(&directory.join("store-kept"))?;
+    }
     Ok(report)
 }
 
@@ -82,14 +99,15 @@ async fn prepare<'f>(flags: &'f Flags, seed: u64, directory: &Path) -> Result<Ru
     let store = directory.join("store");
     std::fs::create_dir_all(&store)?;
     let sync = sync_cost(&store)?;
-    let disk = flags.kinds().contains(&Kind::FullDisk).then(|| Disk::prepare(&store));
+    let disk = flags.kinds().contains(&Kind::FullDisk).then(|| Disk::prepare(&store)).map(Arc::new);
     if let Some(disk) = &disk {
         say(&disk.describe());
     }
     let (server, configuration) = Server::prepare(flags, directory, &tasks).await?;
     say(&format!("configuration of the server:\n{configuration}"));
     server.start().await?;
-    let is_logged = flags.rate != Rate::Max;
+    // Measuring is not to wait for a log.
+    let is_logged = flags.rate != Rate::Max && flags.shape == Shape::Mixed;
     let journal = Journal::create(&directory.join("events.log"), is_logged)?;
     let records = Records::new(journal, flags.subscribers);
     let world = Arc::new(World::new(flags.shape, flags.subscribers));
@@ -119,8 +137,9 @@ async fn prepare<'f>(flags: &'f Flags, seed: u64, directory: &Path) -> Result<Ru
 
 impl Run<'_> {
     /// Until nothing is pending, unanswered or away, at most so long as is allowed.
-    async fn settle(&mut self) -> Option<Stats> {
-        let deadline = Instant::now() + Duration::from_secs(self.flags.settle_seconds);
+    async fn settle(&mut self) -> (Option<Stats>, Duration) {
+        let start = Instant::now();
+        let deadline = start + Duration::from_secs(self.flags.settle_seconds);
         loop {
             let stats = self.stats().await;
             let is_settled = match (self.flags.class, &stats) {
@@ -134,9 +153,10 @@ impl Run<'_> {
             };
             let is_there = self.saboteur.crowd.absent() == 0;
             if (is_settled && is_answered && is_there) || Instant::now() > deadline {
+                let took = start.elapsed();
                 // What is on its way to a handler needs no server any more.
                 sleep(LOOK * 5).await;
-                return stats;
+                return (stats, took);
             }
             sleep(LOOK).await;
         }
@@ -228,9 +248,12 @@ impl Run<'_> {
             disconnects: records.losses.load(Ordering::Relaxed),
             gaps: records.gaps.load(Ordering::Relaxed),
             settle_ms: u64::try_from(times.settling.as_millis()).unwrap_or(u64::MAX),
+            failed_starts: server.failed_starts.load(Ordering::Relaxed),
             ready_ms_max: server.ready_ms_max.load(Ordering::Relaxed),
             away_ms_p99: records.away.lock().quantile_ms(0.99),
-            settled_per_second: found.handled_pairs as f64 / all.as_secs_f64(),
+            acknowledged_per_second: stats.acknowledged as f64 / all.as_secs_f64(),
+            server_cpu: times.server_cpu / all.as_secs_f64(),
+            ledger_cpu: times.ledger_cpu / all.as_secs_f64(),
             handled_per_second: times.handled_meanwhile as f64 / times.publishing.as_secs_f64(),
             answer_ms_p50: to_answer.quantile_ms(0.5),
             answer_ms_p99: to_answer.quantile_ms(0.99),

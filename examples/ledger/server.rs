@@ -34,7 +34,7 @@ pub(crate) struct Server {
     tasks: TaskTracker,
     child: Mutex<Option<Child>>,
     pub(crate) pid: std::sync::atomic::AtomicU32,
-    pub(crate) starts: AtomicU64,
+    pub(crate) failed_starts: AtomicU64,
     pub(crate) ready_ms_max: AtomicU64,
 }
 
@@ -60,7 +60,7 @@ impl Server {
             tasks: tasks.clone(),
             child: Mutex::new(None),
             pid: 0.into(),
-            starts: AtomicU64::new(0),
+            failed_starts: AtomicU64::new(0),
             ready_ms_max: AtomicU64::new(0),
         };
         Ok((Arc::new(server), text))
@@ -90,10 +90,24 @@ impl Server {
         self.pid.store(started.id().unwrap_or_default(), Ordering::Relaxed);
         self.ready(&mut started, began).await?;
         *child = Some(started);
-        self.starts.fetch_add(1, Ordering::Relaxed);
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.ready_ms_max.fetch_max(took_ms, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// As a supervisor does: until it stays, for as long as a start may take. That it does not come up
+    /// at once on a full disk is counted, not judged.
+    pub(crate) async fn start_again(&self) -> Result<(), Problem> {
+        let deadline = Instant::now() + START_MAX;
+        loop {
+            match self.start().await {
+                Err(_) if Instant::now() < deadline => {
+                    self.failed_starts.fetch_add(1, Ordering::Relaxed);
+                    sleep(Duration::from_millis(200)).await;
+                }
+                started => return started,
+            }
+        }
     }
 
     async fn ready(&self, child: &mut Child, began: Instant) -> Result<(), Problem> {
@@ -134,6 +148,16 @@ impl Server {
     pub(crate) async fn has_ended(&self) -> bool {
         let mut child = self.child.lock().await;
         child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Seconds of a core that a process has used so far.
+    pub(crate) fn cpu_seconds(pid: u32) -> f64 {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // Behind the name, which may have anything in it; user and system time in hundredths.
+        let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks: f64 =
+            fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
+        ticks / 100.0
     }
 
     /// The most memory it had, in KiB.

@@ -157,7 +157,7 @@ impl Crowd {
         let reconnects = Reconnects {
             memory: member.memory.clone().unwrap_or_else(|| Memory::new(0)),
             wait_min: Duration::from_millis(100),
-            wait_max: Duration::from_secs(1),
+            wait_max: Duration::from_millis(400),
             tasks: self.tasks.clone(),
             ..Reconnects::of(member.client_id.clone())
         };
