@@ -93,7 +93,7 @@ fn split(
     pieces: &[Piece],
     rest: &str,
     caller: &Caller,
-    arguments: &mut Vec<Option<String>>,
+    arguments: &mut [Option<String>],
     found: &mut Vec<Vec<String>>,
 ) {
     let Some((first, others)) = pieces.split_first() else {
