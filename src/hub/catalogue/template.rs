@@ -62,8 +62,8 @@ impl Template {
         parameters: usize,
     ) -> Vec<Vec<String>> {
         let mut found = Vec::new();
-        let mut arguments = vec![None; parameters];
-        split(&self.0, name, caller, &mut arguments, &mut found);
+        let arguments = vec![None; parameters];
+        split(&self.0, name, caller, &arguments, &mut found);
         found
     }
 
@@ -93,7 +93,7 @@ fn split(
     pieces: &[Piece],
     rest: &str,
     caller: &Caller,
-    arguments: &mut [Option<String>],
+    arguments: &[Option<String>],
     found: &mut Vec<Vec<String>>,
 ) {
     let Some((first, others)) = pieces.split_first() else {
@@ -112,7 +112,7 @@ fn split(
     };
     if let Some(known) = known {
         if let Some(rest) = rest.strip_prefix(known) {
-            split(others, rest, caller, &mut arguments.clone(), found);
+            split(others, rest, caller, arguments, found);
         }
         return;
     }
@@ -121,11 +121,11 @@ fn split(
     // The last piece takes all there is.
     let ends = ends.filter(|end| !others.is_empty() || *end == rest.len());
     for end in ends {
-        let mut with = arguments.clone();
+        let mut with = arguments.to_vec();
         if let Some(own) = with.get_mut(*index) {
             *own = Some(rest[..end].to_owned());
         }
-        split(others, &rest[end..], caller, &mut with, found);
+        split(others, &rest[end..], caller, &with, found);
     }
 }
 
