@@ -23,8 +23,15 @@ pub use acks::{
     AcceptedReceipt, AckMode, Acknowledged, Breakers, Config, DeliveryOrder, Destination,
     EndedSink, HubAcks, Metrics as AckMetrics, NotAccepted, Publisher, Queue, Status, Subscription,
 };
-pub use breaker::{BreakerState, Force};
+pub use breaker::{Breaker, BreakerLimits, BreakerState, Force, Permit};
 pub use json_event::{BadArguments, event_from_json, event_of_text};
 pub use metrics::Metrics;
 pub use outlet::{Delivery, DeliveryError, Keeping};
 pub use questions::{Answered, AskError};
+
+/// What the store says about messages, for the rooms above, which do not know the store.
+pub use crate::store::{
+    Attempt, BadRequeue, Counts, DeadFilter, DeadKey, DeadLetter, DeadPage, Encoding, Ended, Health,
+    Identity, MessageSeq, Mode, Moment, PairReceipt, PairStatus, Reason, Receipt, Refusal, RefusedBy, Requeued,
+    Stats, StoreError, SubscriberId, Target,
+};

@@ -14,6 +14,7 @@ mod hub;
 mod insight;
 mod message;
 mod metrics;
+mod office;
 mod order;
 mod policy;
 mod publishing;

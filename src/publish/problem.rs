@@ -5,6 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::delivery::DeliveryError;
+use crate::model::MessageId;
 
 /// Seconds after which trying again may help when the node stops or another one is unreachable.
 const RETRY_AFTER_SECONDS: u64 = 5;
@@ -22,12 +23,18 @@ pub struct Problem {
     field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    whose: Option<&'static str>,
+    #[serde(rename = "messageId", skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
     #[serde(skip)]
     retry_after_seconds: Option<u64>,
 }
 
 impl Problem {
-    fn new(
+    pub(super) fn new(
         status: StatusCode,
         kind: &'static str,
         title: &'static str,
@@ -40,6 +47,9 @@ impl Problem {
             detail: detail.into(),
             field: None,
             limit: None,
+            code: None,
+            whose: None,
+            message_id: None,
             retry_after_seconds: None,
         }
     }
@@ -62,6 +72,13 @@ impl Problem {
         let kind = "urn:conduit-realtime:problem:unauthenticated";
         let detail = "Send a service key in X-API-Key or as a Bearer token.";
         Self::new(StatusCode::UNAUTHORIZED, kind, "No good service key", detail)
+    }
+
+    /// 401: no key of operators, or a wrong one.
+    pub fn not_an_operator() -> Self {
+        let kind = "urn:conduit-realtime:problem:unauthenticated";
+        let detail = "Send the key of operators (admin.key_sha256) in X-API-Key or as a Bearer token.";
+        Self::new(StatusCode::UNAUTHORIZED, kind, "No good key of operators", detail)
     }
 
     /// 404: something that the path names is not there.
@@ -154,6 +171,25 @@ impl Problem {
         Self { limit: u64::try_from(limit).ok(), ..self }
     }
 
+    /// A fixed name for programs, and whose limit it was: the tenant's, or everybody's.
+    pub(super) fn with_code(self, code: &'static str, whose: Option<&'static str>) -> Self {
+        Self { code: Some(code), whose, ..self }
+    }
+
+    /// When trying again may help.
+    pub(super) fn with_retry_after(self, seconds: u64) -> Self {
+        Self { retry_after_seconds: Some(seconds.max(1)), ..self }
+    }
+
+    /// The message that it is about: a publisher that gave no id needs it to try again.
+    pub(super) fn of_message(self, id: &MessageId) -> Self {
+        Self { message_id: Some(id.to_string()), ..self }
+    }
+
+    pub(super) fn message_id(&self) -> Option<&str> {
+        self.message_id.as_deref()
+    }
+
     /// The status that this problem is answered with.
     pub fn status(&self) -> u16 {
         self.status
@@ -166,6 +202,7 @@ impl From<DeliveryError> for Problem {
             DeliveryError::UnknownHub(_) => Self::not_found("hub"),
             DeliveryError::GroupFull(full) => Self::full(full.to_string(), full.max),
             DeliveryError::Backplane(error) => Self::unavailable(error.to_string()),
+            DeliveryError::Store(error) => Self::store_unavailable(&error.to_string()),
         }
     }
 }

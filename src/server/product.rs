@@ -39,7 +39,7 @@ pub fn run(config: Config) -> ExitCode {
 
 async fn serve(config: &Config) -> Result<ExitCode, AnyError> {
     let mut signals = Signals::new()?;
-    let keys = Keys::from_config(&config.auth, config.server.only_loopback())?;
+    let keys = Keys::from_config(&config.auth, &config.admin, config.server.only_loopback())?;
     let (server, door) = build(config, &keys)?;
     let address = config.server.address().ok_or("server.listen is no address")?;
     let listener = TcpListener::bind(address)
