@@ -79,8 +79,9 @@ impl Questions {
     }
 
     fn begin(&self, connection: &ConnectionId) -> Option<(Box<str>, oneshot::Receiver<Answer>)> {
-        // `s…` cannot collide with ids of a client's own streams, which are numbers.
-        let id: Box<str> = format!("s{}", self.next.fetch_add(1, Ordering::Relaxed)).into();
+        // `s#…` is no id of a client's own stream, which is a number, nor of a message (mode
+        // `result`), which has no '#'.
+        let id: Box<str> = format!("s#{}", self.next.fetch_add(1, Ordering::Relaxed)).into();
         let (sender, receiver) = oneshot::channel();
         let mut open = self.open.lock();
         if open.by_id.len() >= OPEN_MAX {

@@ -11,7 +11,7 @@ use super::hub::AckMode;
 use crate::delivery::breaker::Force;
 use crate::delivery::pair::{Death, Event, Next, Settled, State, Why};
 use crate::model::ConnectionId;
-use crate::store::{Attempt, MessageSeq, Moment, Outcome, Reason, SubscriberId};
+use crate::store::{MessageSeq, Outcome, Reason, SubscriberId};
 
 /// What a client says about one message.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +122,11 @@ impl Courier {
         }
         if let Event::Nacked { .. } | Event::GivenUp = event {
             let text = text.filter(|text| !text.is_empty());
-            flight.note(self.policy.moment(), text.unwrap_or("The client refused the message."));
+            errands.note(
+                seq,
+                self.policy.moment(),
+                text.unwrap_or("The client refused the message."),
+            );
             self.policy.metrics.nacks.inc();
         }
         // Whatever a client says, it is alive: a nack is no failure of the way to it.
@@ -208,7 +212,7 @@ impl Courier {
         let next = flight.pair.on(Event::Tick { wait }, now, &self.policy.limits);
         if was_sent && next != Next::Ignore {
             self.policy.metrics.timeouts.inc();
-            flight.note(self.policy.moment(), "No answer in time.");
+            errands.note(seq, self.policy.moment(), "No answer in time.");
             if desk.breaker.failed(Instant::now(), &self.policy.breaker) {
                 self.policy.metrics.breakers_opened.inc();
                 self.follow(desk, seq, next, errands);
@@ -222,7 +226,7 @@ impl Courier {
     /// From now on no timer runs and nothing is sent: everything written or waiting is owed.
     pub(super) fn breaker_opened(&self, desk: &mut Desk, errands: &mut Errands) {
         desk.probe = None;
-        self.hold_flights(desk, "The circuit breaker opened.", false);
+        self.hold_flights(desk, "The circuit breaker opened.", false, errands);
         desk.start_over();
         // A probe is due when its time is over; the next look asks for it.
         let until = Instant::now() + self.policy.breaker.open_time;
@@ -273,15 +277,21 @@ impl Courier {
 
     /// Whatever is out counts for nothing. `copies`: those in the outbox are gone, too. Only what
     /// was tried in vain is remembered.
-    pub(super) fn hold_flights(&self, desk: &mut Desk, why: &str, copies: bool) {
+    pub(super) fn hold_flights(
+        &self,
+        desk: &mut Desk,
+        why: &str,
+        copies: bool,
+        errands: &mut Errands,
+    ) {
         let (now, moment) = (Instant::now(), self.policy.moment());
-        for flight in desk.flights.values_mut() {
+        for (seq, flight) in &mut desk.flights {
             let state = flight.pair.state();
             if state == State::Queued && !copies {
                 continue;
             }
             if state == State::Sent {
-                flight.note(moment, why);
+                errands.note(*seq, moment, why);
             }
             flight.pair.on(Event::Held, now, &self.policy.limits);
         }
@@ -294,15 +304,6 @@ impl Courier {
 }
 
 impl Flight {
-    /// Remembers an attempt that failed; the first and the newest ones are kept.
-    pub(super) fn note(&mut self, at: Moment, error: &str) {
-        if self.history.len() >= Attempt::KEPT_MAX {
-            self.history.remove(1);
-        }
-        let end = error.floor_char_boundary(Attempt::ERROR_BYTES_MAX);
-        self.history.push(Attempt { at, error: Arc::from(&error[..end]) });
-    }
-
     pub(super) fn as_repeat(&self, subscriber: SubscriberId) -> Repeat {
         let message = &self.message;
         Repeat { lane: message.lane, tenant: message.tenant.clone(), subscriber, seq: message.seq }

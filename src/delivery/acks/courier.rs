@@ -24,7 +24,7 @@ use crate::delivery::lanes::Lane;
 use crate::delivery::pair::Pair;
 use crate::model::{ConnectionId, Tenant};
 use crate::protocol::Protocol;
-use crate::store::{Attempt, MessageSeq, Settle, SubscriberId};
+use crate::store::{Attempt, MessageSeq, Moment, Settle, SubscriberId};
 
 /// One subscriber's courier.
 pub(super) struct Courier {
@@ -78,14 +78,14 @@ pub(super) struct Flight {
     /// When it was appended first and last, in appends of this connection; 0 for never.
     pub(super) first: u64,
     pub(super) last: u64,
-    /// What was tried in vain.
-    pub(super) history: Vec<Attempt>,
 }
 
 /// What must be done when the lock is free.
 #[derive(Default)]
 pub(super) struct Errands {
     pub(super) settles: Vec<Settle>,
+    /// Attempts that failed, for the dead letters they may lead to.
+    pub(super) failed: Vec<(MessageSeq, Attempt)>,
     /// Repeats that are due.
     pub(super) repeats: Vec<Repeat>,
     /// Look at the courier at this time.
@@ -100,6 +100,14 @@ pub(super) struct Repeat {
     pub(super) tenant: Tenant,
     pub(super) subscriber: SubscriberId,
     pub(super) seq: MessageSeq,
+}
+
+impl Errands {
+    /// Notes an attempt that failed.
+    pub(super) fn note(&mut self, seq: MessageSeq, at: Moment, error: &str) {
+        let end = error.floor_char_boundary(Attempt::ERROR_BYTES_MAX);
+        self.failed.push((seq, Attempt { at, error: Arc::from(&error[..end]) }));
+    }
 }
 
 impl Courier {
@@ -125,15 +133,23 @@ impl Courier {
     }
 
     /// The connection of the subscriber is here; nothing is sent before [`Courier::begin`].
-    pub(super) fn attach(&self, connection: Arc<Connection>, protocol: Protocol, mode: AckMode) {
+    pub(super) fn attach(
+        &self,
+        connection: Arc<Connection>,
+        protocol: Protocol,
+        mode: AckMode,
+    ) -> Errands {
+        let mut errands = Errands::default();
         let mut desk = self.desk.lock();
-        self.hold_flights(&mut desk, "The connection was replaced.", true);
+        let why = "The connection was replaced.";
+        self.hold_flights(&mut desk, why, true, &mut errands);
         desk.link = Some(Link { connection, protocol, mode, begun: false, parked: false });
         desk.appended = 0;
         for flight in desk.flights.values_mut() {
             (flight.first, flight.last) = (0, 0);
         }
         desk.start_over();
+        errands
     }
 
     /// Groups are restored: what is owed may go out.
@@ -149,22 +165,23 @@ impl Courier {
         errands
     }
 
-    /// The connection is over. Does nothing when another one has taken over. True when nothing is
-    /// left to remember.
-    pub(super) fn detach(&self, connection: &Connection, transport_failed: bool) -> bool {
+    /// The connection is over. Does nothing when another one has taken over.
+    pub(super) fn detach(&self, connection: &Connection, transport_failed: bool) -> Errands {
+        let mut errands = Errands::default();
         let mut desk = self.desk.lock();
         if !desk.is_linked_to(connection.id()) {
-            return false;
+            return errands;
         }
         if transport_failed {
             desk.breaker.failed(Instant::now(), &self.policy.breaker);
         }
-        self.hold_flights(&mut desk, "The connection was lost before an answer.", true);
+        let why = "The connection was lost before an answer.";
+        self.hold_flights(&mut desk, why, true, &mut errands);
         desk.link = None;
         desk.look_at = None;
         desk.breaker.unused();
         desk.probe = None;
-        desk.flights.is_empty()
+        errands
     }
 
     /// Whether the courier can go: nobody to serve and nothing to remember.

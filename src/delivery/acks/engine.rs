@@ -116,7 +116,11 @@ impl Acks {
 
     /// Does what a courier could not do under its lock.
     pub(super) fn run_errands(self: &Arc<Self>, courier: &Arc<Courier>, errands: Errands) {
-        let Errands { settles, repeats, look_at, load } = errands;
+        let Errands { settles, failed, repeats, look_at, load } = errands;
+        for (seq, attempt) in failed {
+            // It rides the next commit; a history that misses an attempt misleads nobody for long.
+            drop(self.store.note_attempt(seq, courier.subscriber, attempt));
+        }
         self.settler.add(settles);
         if !repeats.is_empty() {
             let mut lanes = self.repeats.lock();
@@ -163,6 +167,7 @@ impl Acks {
             // The semaphore is never closed.
             let Ok(_permit) = self.readers.acquire().await else { return };
             match self.read_page(courier, &page).await {
+                Ok(()) if matches!(page, Page::Probe) => return,
                 Ok(()) => failures = 0,
                 Err(error) => {
                     tracing::debug!(%error, "owed messages cannot be read");
@@ -185,16 +190,16 @@ impl Acks {
         self.settler.hurry(&*self.store, self.now());
         let mut errands = Errands::default();
         let limit = self.config.page_messages;
+        let newest = courier.desk.lock().newest;
         match page {
             Page::After(after) => {
-                let newest = courier.desk.lock().newest;
                 let owed = self.store.owed(courier.subscriber, *after, limit).await?;
                 let complete = owed.len() < limit;
                 courier.take_page(self.shelve(owed), complete, newest, &mut errands);
             }
             Page::Probe => {
                 let owed = self.store.owed(courier.subscriber, None, limit).await?;
-                courier.take_probe(self.shelve(owed), &mut errands);
+                courier.take_probe(self.shelve(owed), newest, &mut errands);
             }
         }
         self.run_errands(courier, errands);

@@ -81,7 +81,7 @@ impl Metrics {
             Outcome::Acknowledged => self.acknowledged.inc(),
             Outcome::Unconfirmed => self.unconfirmed.inc(),
             Outcome::Expired => self.expired.inc(),
-            Outcome::Dead { reason, .. } => self.dead.with_label_values(&[reason.name()]).inc(),
+            Outcome::Dead(reason) => self.dead.with_label_values(&[reason.name()]).inc(),
         }
     }
 }

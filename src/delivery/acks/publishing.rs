@@ -17,7 +17,7 @@ use crate::store::{
 };
 
 /// A message that must not be lost.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Acknowledged {
     /// The message; its class is not looked at.
     pub envelope: Envelope<Event>,

@@ -30,7 +30,7 @@ impl Courier {
     ) -> bool {
         let seq = message.seq;
         let pair = Pair::new(0, 0, 0);
-        desk.flights.insert(seq, Flight { message, pair, first: 0, last: 0, history: Vec::new() });
+        desk.flights.insert(seq, Flight { message, pair, first: 0, last: 0 });
         if self.send(desk, seq, errands) {
             return true;
         }
@@ -77,13 +77,16 @@ impl Courier {
                     self.policy.metrics.no_room.inc();
                     return false;
                 }
-                // Its session will say so; until then it is owed.
-                Given::Closed => return false,
+                // Its session will say so; until then everything is owed.
+                Given::Closed => {
+                    *blocked = true;
+                    return false;
+                }
             },
             Err(error) => {
                 let wait = self.policy.wait(flight.pair.failures());
                 self.policy.metrics.not_encodable.inc();
-                flight.note(self.policy.moment(), &error.to_string());
+                errands.note(seq, self.policy.moment(), &error.to_string());
                 Event::Failed { wait }
             }
         };
@@ -172,8 +175,19 @@ impl Courier {
     }
 
     /// Sends the one message a half-open breaker lets through: the oldest that has no copy out.
-    pub(super) fn take_probe(&self, page: Vec<Arc<Message>>, errands: &mut Errands) {
+    /// Nothing more is read before its fate is known.
+    pub(super) fn take_probe(
+        &self,
+        page: Vec<Arc<Message>>,
+        newest: Option<MessageSeq>,
+        errands: &mut Errands,
+    ) {
         let mut desk = self.desk.lock();
+        desk.loading = false;
+        if page.is_empty() && desk.newest == newest {
+            desk.behind = false;
+            desk.newest = None;
+        }
         for message in page {
             let seq = message.seq;
             let state = desk.flights.get(&seq).map(|flight| flight.pair.state());
@@ -272,9 +286,7 @@ impl Courier {
             }
             Next::Settle(how) => how.into(),
             Next::Expire => Outcome::Expired,
-            Next::Bury(why) => {
-                Outcome::Dead { reason: why.into(), attempts: std::mem::take(&mut flight.history) }
-            }
+            Next::Bury(why) => Outcome::Dead(why.into()),
         };
         self.policy.metrics.count(&outcome);
         errands.settles.push(Settle {

@@ -80,14 +80,15 @@ impl Delivery {
             caller,
         };
         let opened = acks.store.open(open, acks.now()).await?;
-        let courier = {
+        let (courier, errands) = {
             let mut couriers = acks.couriers.write();
             let made = || Courier::new(opened.subscriber, acks.policy.clone(), hub);
             let courier = couriers.entry(opened.subscriber).or_insert_with(made).clone();
             // Under the map's lock: an idle courier cannot be forgotten before it is attached.
-            courier.attach(connection.clone(), protocol, mode);
-            courier
+            let errands = courier.attach(connection.clone(), protocol, mode);
+            (courier, errands)
         };
+        acks.run_errands(&courier, errands);
         if let Some(old) = opened.replaced {
             acks.by_connection.write().remove(&old);
             if let Some(old) = self.registry(connection.hub())?.get(&old) {
@@ -117,9 +118,9 @@ impl Delivery {
         let Some(courier) = acks.by_connection.write().remove(connection.id()) else { return };
         connection.set_witness(None);
         let failed = matches!(connection.ended(), Some(End::SendTimedOut));
-        if courier.detach(connection, failed) {
-            acks.forget_if_idle(&courier);
-        }
+        let errands = courier.detach(connection, failed);
+        acks.run_errands(&courier, errands);
+        acks.forget_if_idle(&courier);
         let away = acks.store.away(courier.subscriber, connection.id().clone(), acks.now());
         match away.await {
             Ok(departed) => {
@@ -138,7 +139,7 @@ impl Delivery {
         group: &GroupName,
     ) -> Result<bool, DeliveryError> {
         let Some((acks, courier)) = self.subscriber_of(connection) else { return Ok(true) };
-        match acks.store.join(courier.subscriber, group.clone()).await? {
+        match acks.store.join(courier.subscriber, group.clone(), acks.now()).await? {
             Joined::Member { adopted } => {
                 if adopted > 0 {
                     acks.owed_anything(courier.subscriber);
@@ -203,6 +204,8 @@ impl Subscription {
         let errands = self.courier.begin(&self.connection);
         self.acks.run_errands(&self.courier, errands);
         let caught_up = async {
+            // Reading from memory takes one turn.
+            tokio::task::yield_now().await;
             while self.courier.desk.lock().is_replaying(self.connection.id()) {
                 tokio::time::sleep(REPLAY_LOOK).await;
             }
