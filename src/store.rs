@@ -28,6 +28,10 @@ mod record;
 mod ledger;
 mod local;
 
+mod disk;
+mod log;
+mod writer;
+
 mod metrics;
 #[cfg(test)]
 mod tests;
@@ -36,6 +40,7 @@ pub use config::{Config, Mode};
 pub use dead_letter::{
     Attempt, BadRequeue, DeadFilter, DeadKey, DeadLetter, DeadPage, Reason, Requeued, Target,
 };
+pub use disk::OpenError;
 pub use health::{Damage, Health};
 pub use interface::{Answer, Store, StoreError};
 pub use local::LocalStore;

@@ -19,6 +19,10 @@ pub struct Health {
 }
 
 impl Health {
+    pub(super) fn new(mode: Mode) -> Self {
+        Self { mode, disk_full: false, failing: None, broken: None, damage: None }
+    }
+
     /// Whether new messages can be accepted.
     pub fn accepts(&self) -> bool {
         !self.disk_full && self.failing.is_none() && self.broken.is_none()

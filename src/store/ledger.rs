@@ -13,6 +13,7 @@ mod keys;
 mod letters;
 mod pairs;
 mod reading;
+mod sessions;
 mod settling;
 mod snapshots;
 mod subscribers;
@@ -37,7 +38,8 @@ use snapshots::Snapshots;
 use subscribers::{Siblings, Subscriber};
 use usage::Usage;
 
-pub(super) use journal::{FRAME_HEADER, Frame, MARKER, Place, SegmentNumber};
+pub(super) use journal::{FRAME_HEADER, Frame, MARKER, Place, SegmentNumber, mended};
+pub(super) use keeping::AtHome;
 pub(super) use reading::Unread;
 
 /// With more pairs than this, a receipt has only counts, and only while something is owed or dead

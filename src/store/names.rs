@@ -37,7 +37,8 @@ impl From<Moment> for SystemTime {
     }
 }
 
-/// Who is owed: one session, or one connection without a session. Ascending, never used again.
+/// Who is owed: one session, or one connection without a session. Ascending; never used again, but
+/// after a restart for a connection that never was owed anything.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriberId(pub u64);
 

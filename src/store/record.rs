@@ -96,6 +96,8 @@ pub(super) enum Record {
         snapshot: Bytes,
         at: Moment,
     },
+    /// Records are missing before this one, up to its own number; that was reported.
+    Mended,
     /// The store was closed in order: everything before this was synced.
     Closed,
 }
@@ -127,6 +129,7 @@ pub(super) struct MessageRecord {
     pub(super) critical: bool,
     pub(super) accepted_at: Moment,
     pub(super) age_from: Moment,
+    pub(super) settled_at: Option<Moment>,
     pub(super) expires_at: Option<Moment>,
     pub(super) body_hash: [u8; 16],
     pub(super) content: Content,

@@ -2,6 +2,9 @@
 
 mod bounds;
 mod dead_letters;
+mod disk;
+mod files;
 mod messages;
+mod model;
 mod subscribers;
 mod world;

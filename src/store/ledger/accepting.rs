@@ -52,11 +52,10 @@ impl Ledger {
         if let Err(refusal) = self.room_for(&message, subscribers.len()) {
             return Acceptance::Refused(refusal);
         }
-        let Some(forgotten) = self.keys.make_room(now, &self.config) else {
+        if !self.keys.has_room(now, &self.config) {
             let limit = self.config.idempotency_keys_max as u64;
             return Acceptance::Refused(Refusal::IdempotencyFull { limit });
-        };
-        self.totals.keys_forgotten += forgotten;
+        }
         let seq = MessageSeq(self.next_seq);
         self.introduce(&subscribers);
         self.say(Record::Accepted(Box::new(record_of(message, seq, &subscribers, now))));
@@ -102,8 +101,11 @@ impl Ledger {
             self.totals.nobody -= u64::from(targeted == 0);
             self.keys.remove(seq);
             self.forget_message(seq);
-            if let Some(home) = self.homes.get_mut(&self.segment) {
-                home.retain(|own| *own != seq);
+        }
+        // Nothing is said after an acceptance in a batch, so its messages stand last.
+        if let Some(home) = self.homes.get_mut(&self.segment) {
+            while home.last().is_some_and(|seq| *seq > last) {
+                home.pop();
             }
         }
         self.next_seq = last.0 + 1;
@@ -154,6 +156,7 @@ fn record_of(
         critical: message.critical,
         accepted_at: now,
         age_from: now,
+        settled_at: None,
         expires_at: message.expires_at,
         body_hash: message.body_hash,
         content: Content { arguments, ..message.content },

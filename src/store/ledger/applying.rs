@@ -32,6 +32,7 @@ impl Ledger {
                     targeted: message.pairs.len() as u64,
                     at: message.accepted_at,
                 };
+                self.totals.keys_forgotten += self.keys.make_room(key.at, &self.config);
                 self.keys.insert(key, self.segment);
                 self.insert_message(*message, place);
             }
@@ -78,7 +79,7 @@ impl Ledger {
             Record::Snapshot { task, snapshot, at } => {
                 self.snapshots.insert((task, snapshot, at), self.segment, &self.config);
             }
-            Record::Closed => {}
+            Record::Mended | Record::Closed => {}
         }
     }
 
@@ -134,7 +135,7 @@ impl Ledger {
             accepted_at: record.accepted_at,
             age_from: record.age_from,
             expires_at: record.expires_at,
-            settled_at: (counts.pending == 0).then_some(record.age_from),
+            settled_at: record.settled_at.or((counts.pending == 0).then_some(record.accepted_at)),
             body_hash: record.body_hash,
             body,
             bytes,
@@ -197,10 +198,10 @@ impl Ledger {
             counts: record.counts,
             home: self.segment,
         };
-        self.over.insert((record.settled_at.after(self.config.receipt_life()), seq));
         self.ids.entry(message.id.clone()).or_default().push(seq);
         self.messages.insert(seq, Box::new(message));
         self.come_home(seq);
+        self.keep_receipt(seq, record.settled_at);
     }
 
     /// Takes a message out as if it had never been: its totals stay as they are.
@@ -263,7 +264,7 @@ impl Ledger {
         }
         gone.sort_unstable();
         for id in gone {
-            self.gone(id, now);
+            self.say(Record::Gone { subscriber: id, at: now });
         }
         // Connections are no more, and who had no session cannot be addressed.
         self.hubs = HashMap::new();

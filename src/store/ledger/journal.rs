@@ -38,6 +38,14 @@ pub(in crate::store) struct Placed {
     pub(in crate::store) length: usize,
 }
 
+impl Placed {
+    /// Where it lies when the batch begins there.
+    pub(in crate::store) fn place(&self, segment: SegmentNumber, start: u64) -> Place {
+        let length = u32::try_from(self.length).unwrap_or(u32::MAX);
+        Place { segment, offset: start + self.start as u64, length }
+    }
+}
+
 pub(in crate::store) struct Journal {
     on: bool,
     pub(in crate::store) bytes: Vec<u8>,
@@ -141,4 +149,12 @@ fn checksum(frame: &[u8]) -> u32 {
     hasher.update(&frame[..22]);
     hasher.update(&frame[FRAME_HEADER..]);
     hasher.finalize()
+}
+
+/// A record that says: what is missing up to this number was reported.
+pub(in crate::store) fn mended(number: u64) -> Vec<u8> {
+    let mut journal = Journal::new(true);
+    journal.next_number = number;
+    journal.push(&Record::Mended);
+    journal.bytes
 }

@@ -62,20 +62,23 @@ impl Keys {
         }
     }
 
-    /// Makes room for one more. Answers how many were forgotten before their time; none when all
-    /// are too young for it.
-    pub(super) fn make_room(&mut self, now: Moment, config: &Config) -> Option<u64> {
+    /// Whether one more may be remembered: there is room, or the oldest may be forgotten for it.
+    pub(super) fn has_room(&self, now: Moment, config: &Config) -> bool {
+        self.keys.len() < config.idempotency_keys_max
+            || self.oldest().is_some_and(|(_, key)| key.at.after(KEY_KEPT_AT_LEAST) <= now)
+    }
+
+    /// Forgets what is over, and then the oldest that are too many. Answers how many those were.
+    pub(super) fn make_room(&mut self, now: Moment, config: &Config) -> u64 {
         self.expire(now, config);
         let mut forgotten = 0;
-        while self.keys.len() >= config.idempotency_keys_max {
-            let (seq, key) = self.oldest()?;
-            if key.at.after(KEY_KEPT_AT_LEAST) > now {
-                return None;
-            }
+        while self.keys.len() >= config.idempotency_keys_max
+            && let Some((seq, _)) = self.oldest()
+        {
             self.remove(seq);
             forgotten += 1;
         }
-        Some(forgotten)
+        forgotten
     }
 
     fn oldest(&self) -> Option<(MessageSeq, Key)> {

@@ -117,7 +117,18 @@ impl Ledger {
         if message.pairs.len() > RECEIPT_PAIRS_MAX {
             message.pairs = Vec::new();
         }
-        self.over.insert((at.after(self.config.receipt_life()), seq));
+        self.keep_receipt(seq, at);
+    }
+
+    /// The oldest go when there are too many.
+    pub(super) fn keep_receipt(&mut self, seq: MessageSeq, settled_at: Moment) {
+        self.over.insert((settled_at.after(self.config.receipt_life()), seq));
+        while self.over.len() > self.config.receipts_max
+            && let Some((_, seq)) = self.over.pop_first()
+        {
+            self.totals.receipts_forgotten += 1;
+            self.forget_message(seq);
+        }
     }
 
     /// An owed pair becomes a dead letter.

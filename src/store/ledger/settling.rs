@@ -133,14 +133,10 @@ impl Ledger {
 
     fn forget_receipts(&mut self, now: Moment, limit: usize) {
         for _ in 0..limit.max(1_000) {
-            let Some(&(end, seq)) = self.over.first() else { return };
-            let early = end > now;
-            if early && self.over.len() <= self.config.receipts_max {
-                return;
+            match self.over.first() {
+                Some(&(end, seq)) if end <= now => self.forget_message(seq),
+                _ => return,
             }
-            self.totals.receipts_forgotten += u64::from(early);
-            self.over.remove(&(end, seq));
-            self.forget_message(seq);
         }
     }
 

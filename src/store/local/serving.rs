@@ -72,7 +72,8 @@ impl Store for LocalStore {
 
     fn accept(&self, message: NewMessage, now: Moment) -> Answer<Acceptance> {
         let shared = self.shared.clone();
-        let answer = self.accepting(
+        let answer = self.submit(
+            true,
             move |ledger| ledger.accept(message, now),
             move |acceptance| OnItsWay { acceptance: Some(acceptance), shared },
         );
@@ -122,8 +123,7 @@ impl Store for LocalStore {
         after: Option<MessageSeq>,
         limit: usize,
     ) -> Answer<Vec<Owed>> {
-        let owed = self.shared.ledger.lock().owed(subscriber, after, limit.min(LIMIT_MAX));
-        self.with_content(owed)
+        self.read_whole(|ledger| ledger.owed(subscriber, after, limit.min(LIMIT_MAX)))
     }
 
     fn owed_count(&self, subscriber: SubscriberId) -> Answer<u64> {
@@ -131,8 +131,7 @@ impl Store for LocalStore {
     }
 
     fn message(&self, seq: MessageSeq) -> Answer<Option<Owed>> {
-        let message = self.shared.ledger.lock().message(seq);
-        let read = self.with_content(message.into_iter().collect());
+        let read = self.read_whole(|ledger| ledger.message(seq).into_iter().collect());
         async move { Ok(read.await?.pop()) }.boxed()
     }
 
@@ -169,8 +168,12 @@ impl Store for LocalStore {
         limit: usize,
     ) -> Answer<DeadPage> {
         let limit = limit.clamp(1, LIMIT_MAX);
-        let (letters, next) = self.shared.ledger.lock().dead_letters(&filter, after, limit);
-        let read = self.with_content(letters);
+        let mut next = None;
+        let read = self.read_whole(|ledger| {
+            let (letters, after) = ledger.dead_letters(&filter, after, limit);
+            next = after;
+            letters
+        });
         async move { Ok(DeadPage { letters: read.await?, next }) }.boxed()
     }
 

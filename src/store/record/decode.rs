@@ -52,6 +52,7 @@ pub(in crate::store) fn decode(kind: u8, bytes: &[u8]) -> Option<Record> {
         15 => Record::Adopted { from: subscriber(r)?, to: subscriber(r)?, seqs: r.list(seq)? },
         16 => Record::Snapshot { task: r.shared()?, snapshot: r.bytes()?, at: r.moment()? },
         17 => Record::Closed,
+        19 => Record::Mended,
         18 => Record::Attempted {
             seq: seq(r)?,
             subscriber: subscriber(r)?,
@@ -104,6 +105,7 @@ fn message(r: &mut Reader<'_>) -> Option<MessageRecord> {
         critical: r.flag()?,
         accepted_at: r.moment()?,
         age_from: r.moment()?,
+        settled_at: r.maybe(Reader::moment)?,
         expires_at: r.maybe(Reader::moment)?,
         body_hash: r.hash()?,
         content: content(r)?,

@@ -68,6 +68,7 @@ pub(in crate::store) fn encode(record: &Record, out: &mut Vec<u8>) -> u8 {
             16
         }
         Record::Closed => 17,
+        Record::Mended => 19,
         Record::Attempted { seq, subscriber, attempt } => {
             w.u64(seq.0);
             w.u64(subscriber.0);
@@ -132,6 +133,7 @@ fn message_to(w: &mut Writer<'_>, message: &MessageRecord, kind: u8) -> u8 {
     w.u8(u8::from(message.critical));
     w.u64(message.accepted_at.0);
     w.u64(message.age_from.0);
+    w.maybe(message.settled_at, |w, at| w.u64(at.0));
     w.maybe(message.expires_at, |w, at| w.u64(at.0));
     w.hash(&message.body_hash);
     content_to(w, &message.content);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::disk::SimulatedDisk;
 use crate::model::{
     Audience, ConnectionId, GroupName, HubName, MessageId, Priority, Tenant, UserId,
 };
@@ -20,6 +21,8 @@ const START: Moment = Moment(1_795_521_600_000);
 
 pub(super) struct World {
     pub(super) store: Arc<dyn Store>,
+    disk: Option<SimulatedDisk>,
+    config: Config,
     pub(super) now: Moment,
     runtime: tokio::runtime::Runtime,
 }
@@ -32,6 +35,9 @@ pub(super) fn small() -> Config {
 /// Plays a story with every kind of store.
 pub(super) fn with_each(config: &Config, story: impl Fn(&mut World)) {
     story(&mut World::in_memory(config.clone()));
+    let mut world = World::on(SimulatedDisk::default(), config.clone());
+    story(&mut world);
+    world.expect_to_remember();
 }
 
 /// Plays a story with every kind of store, with limits nobody meets.
@@ -39,18 +45,69 @@ pub(super) fn with_each_store(story: impl Fn(&mut World)) {
     with_each(&small(), story);
 }
 
+fn opened(disk: &SimulatedDisk, config: &Config, now: Moment) -> LocalStore {
+    LocalStore::open_on(Arc::new(disk.clone()), config.clone(), metrics(), now).unwrap()
+}
+
 pub(super) fn metrics() -> Metrics {
     Metrics::new(&prometheus::Registry::new()).unwrap()
 }
 
 impl World {
-    pub(super) fn of(store: Arc<dyn Store>) -> Self {
+    fn of(store: LocalStore, disk: Option<SimulatedDisk>, config: Config) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        Self { store, now: START, runtime }
+        Self { store: Arc::new(store), disk, config, now: START, runtime }
     }
 
     fn in_memory(config: Config) -> Self {
-        Self::of(Arc::new(LocalStore::in_memory(config, metrics())))
+        Self::of(LocalStore::in_memory(config.clone(), metrics()), None, config)
+    }
+
+    /// An embedded store.
+    pub(super) fn on(disk: SimulatedDisk, config: Config) -> Self {
+        let store = opened(&disk, &config, START);
+        Self::of(store, Some(disk), config)
+    }
+
+    /// Closes the store in order, and opens it again.
+    pub(super) fn restart(&mut self) {
+        let disk = self.disk.take().unwrap();
+        self.begin_again(disk);
+    }
+
+    /// Cuts the power: what was not synced is there, or not, or in part.
+    pub(super) fn cut(&mut self, seed: u64) {
+        let disk = self.disk.take().unwrap().after_a_cut(seed);
+        self.begin_again(disk);
+    }
+
+    /// Goes on with another disk.
+    pub(super) fn begin_again(&mut self, disk: SimulatedDisk) {
+        // The old store is closed first.
+        self.store = Arc::new(LocalStore::in_memory(small(), metrics()));
+        disk.heal();
+        self.store = Arc::new(opened(&disk, &self.config, self.now));
+        self.disk = Some(disk);
+        self.wait(self.store.ready(self.now));
+    }
+
+    pub(super) fn disk(&self) -> &SimulatedDisk {
+        self.disk.as_ref().unwrap()
+    }
+
+    /// Whatever the story was, a cut of the power changes nothing of what it has come to.
+    fn expect_to_remember(&mut self) {
+        // Receipts and keys whose time is over are forgotten by a sweep.
+        let forget = |world: &Self| while world.sweep().more {};
+        forget(self);
+        let letters = self.dead();
+        let before = self.stats();
+        self.cut(1);
+        forget(self);
+        let after = self.stats();
+        assert_eq!(after, Stats { subscribers: after.subscribers, ..before });
+        assert_eq!(self.dead(), letters);
+        assert!(self.store.health().is_good());
     }
 
     #[track_caller]
@@ -93,6 +150,11 @@ impl World {
 
     pub(super) fn join(&self, subscriber: SubscriberId, group: &str) -> Joined {
         self.wait(self.store.join(subscriber, GroupName::from(group), self.now))
+    }
+
+    /// The first subscriber of a store is the first that opened.
+    pub(super) fn subscriber_of_first_session(&self) -> SubscriberId {
+        SubscriberId(1)
     }
 
     pub(super) fn revoke(&self, subscriber: SubscriberId, group: &str) -> Vec<Ended> {
