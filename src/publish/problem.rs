@@ -186,6 +186,11 @@ impl Problem {
         Self { message_id: Some(id.to_string()), ..self }
     }
 
+    /// What is wrong, in words.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(super) fn message_id(&self) -> Option<&str> {
         self.message_id.as_deref()
     }

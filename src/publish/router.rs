@@ -15,6 +15,7 @@ use super::messages::Observer;
 use super::metrics::Metrics;
 use super::problem::Problem;
 use super::tasks::TaskRegister;
+use super::webhook::Webhooks;
 use super::{access, admin, batch, broadcast, conduit, members, messages, receipts, tasks};
 use crate::auth::{AdminKey, ServiceKeys};
 use crate::delivery::Delivery;
@@ -29,6 +30,8 @@ pub struct Publish {
     pub admin: Arc<AdminKey>,
     /// The limits, checked.
     pub config: Config,
+    /// Who is told what became of messages.
+    pub webhooks: Arc<Webhooks>,
     /// Closed when the node stops.
     pub door: Door,
     /// Sees every message before delivery does.

@@ -12,12 +12,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::builder::{Builder, Server};
 use super::options::{HubRouteOptions, ServerOptions};
-use crate::auth::{Anonymous, Authenticator, KeyNotice, Keys};
+use crate::auth::{Anonymous, Authenticator, KeyNotice, Keys, ServiceKeyConfig};
 use crate::conduit::{self, TaskDirectory};
 use crate::config::{Config, HubConfig};
 use crate::hub::bench::BenchHub;
 use crate::hub::catalogue::Authentication;
-use crate::publish::{self, Door, Observer, Publish, TaskRegister};
+use crate::publish::{self, Door, Observer, Publish, TaskRegister, WebhookMetrics, Webhooks};
 
 const BENCH: &str = "bench";
 const BENCH_PATH: &str = "/hubs/bench";
@@ -95,9 +95,19 @@ pub(super) fn build(config: &Config, keys: &Keys) -> Result<(Server, Door), AnyE
     }
     let server = builder.build()?;
     let door = Door::default();
+    let webhooks = Webhooks::start(
+        config.auth.service_keys.iter().filter_map(ServiceKeyConfig::webhook),
+        server.delivery(),
+        &config.publish,
+        &WebhookMetrics::new(&registry)?,
+        &server.tasks,
+        &server.stop,
+    );
     let routes = publish::router(Publish {
         delivery: server.delivery().clone(),
         service_keys: keys.service_keys.clone(),
+        admin: keys.admin.clone(),
+        webhooks,
         config: config.publish.clone(),
         door: door.clone(),
         observer: Some(Arc::new(Tasks(tasks.clone()))),

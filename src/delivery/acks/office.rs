@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::NotAccepted;
+use crate::delivery::breaker::BreakerState;
 use crate::delivery::outlet::Delivery;
-use crate::store::{MessageSeq, Mode, Moment, Receipt};
+use crate::store::{MessageSeq, Mode, Moment, Receipt, SubscriberId};
 
 /// Begins the names of bookmarks among the snapshots, so that no task has the same.
 const BOOKMARK: &str = "\u{1}bookmark ";
@@ -20,6 +21,21 @@ impl Delivery {
     /// The time by the store's clock.
     pub fn now(&self) -> Moment {
         self.acks.as_ref().map_or_else(|| std::time::SystemTime::now().into(), |acks| acks.now())
+    }
+
+    /// An operator has seen what a damaged file cost.
+    pub fn acknowledge_damage(&self) {
+        if let Some(acks) = &self.acks {
+            acks.store.acknowledge_damage();
+        }
+    }
+
+    /// Subscribers of this node whose breaker is not closed.
+    pub fn held_breakers(&self, limit: usize) -> Vec<(SubscriberId, BreakerState)> {
+        let Some(acks) = &self.acks else { return Vec::new() };
+        let couriers = acks.couriers.read();
+        let states = couriers.values().map(|own| (own.subscriber, own.desk.lock().breaker.state()));
+        states.filter(|(_, state)| *state != BreakerState::Closed).take(limit).collect()
     }
 
     /// Receipts of messages of which nothing is owed or dead, in that order of time.
