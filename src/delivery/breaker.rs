@@ -18,17 +18,17 @@ use tokio::time::Instant;
 
 /// When a breaker opens and for how long.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BreakerLimits {
+pub(super) struct BreakerLimits {
     /// Failures in a row that open it.
-    pub failures_max: u32,
+    pub(super) failures_max: u32,
     /// Share of failures within the window that opens it, 0 to 1.
-    pub failure_ratio_max: f64,
+    pub(super) failure_ratio_max: f64,
     /// Outcomes in the window below which the share says nothing.
-    pub outcomes_min: u32,
+    pub(super) outcomes_min: u32,
     /// What the window covers. Outcomes are forgotten in two halves of it.
-    pub window: Duration,
+    pub(super) window: Duration,
     /// How long it stays open before it lets a probe through.
-    pub open_time: Duration,
+    pub(super) open_time: Duration,
 }
 
 impl Default for BreakerLimits {

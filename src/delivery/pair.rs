@@ -156,6 +156,11 @@ impl Pair {
         self.state
     }
 
+    /// Whether a copy is out, or something is waited for.
+    pub(super) fn is_out(&self) -> bool {
+        matches!(self.state, State::Queued | State::Sent | State::Waiting(_))
+    }
+
     /// Written frames so far.
     pub(super) fn attempts(&self) -> u16 {
         self.attempts

@@ -1,7 +1,6 @@
 //! What comes back: frames written, acks, nacks, silence.
 
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -48,24 +47,19 @@ impl Courier {
     }
 
     fn one_written(&self, desk: &mut Desk, seq: MessageSeq, errands: &mut Errands) {
-        let now = Self::now(desk, Instant::now());
         let mode = desk.link.as_ref().map(|link| link.mode);
         let held = desk.breaker.holds() && desk.probe != Some(seq);
-        let Some(flight) = desk.flights.get_mut(&seq) else { return };
-        let limits = &self.policy.limits;
-        let mut next = flight.pair.on(Event::Written, now, limits);
+        let Some(mut next) = desk.tell(seq, Event::Written, &self.policy) else { return };
         if next == Next::Ignore {
             return;
         }
         self.policy.metrics.attempts.inc();
         if mode == Some(AckMode::None) {
-            next = flight.pair.on(Event::Unconfirmed, now, limits);
-            if desk.probe == Some(seq) {
-                desk.breaker.succeeded(now, &self.policy.breaker);
-            }
+            next = desk.tell(seq, Event::Unconfirmed, &self.policy).unwrap_or(Next::Ignore);
+            self.answered(desk, seq, errands);
         } else if held {
             // No answer time runs behind an open breaker; it is read again with all the others.
-            flight.pair.on(Event::Held, now, limits);
+            desk.tell(seq, Event::Held, &self.policy);
             return;
         }
         self.follow(desk, seq, next, errands);
@@ -101,8 +95,7 @@ impl Courier {
         text: Option<&str>,
         errands: &mut Errands,
     ) -> bool {
-        let now = Self::now(desk, Instant::now());
-        let Some(flight) = desk.flights.get_mut(&seq) else { return false };
+        let Some(flight) = desk.flights.get(&seq) else { return false };
         let event = match word {
             Word::Acked => Event::Acked,
             Word::Unconfirmed => Event::Unconfirmed,
@@ -116,10 +109,10 @@ impl Courier {
             Word::GivenUp => Event::GivenUp,
         };
         let before = flight.pair.state();
-        let next = flight.pair.on(event, now, &self.policy.limits);
-        if next == Next::Ignore {
+        let Some(next) = desk.tell(seq, event, &self.policy).filter(|next| *next != Next::Ignore)
+        else {
             return true;
-        }
+        };
         if let Event::Nacked { .. } | Event::GivenUp = event {
             let text = text.filter(|text| !text.is_empty());
             errands.note(
@@ -197,7 +190,7 @@ impl Courier {
         }
         errands.look_at = next_due.map(|at| at + paused);
         for seq in due {
-            self.tick(&mut desk, seq, now, &mut errands);
+            self.tick(&mut desk, seq, &mut errands);
         }
         // What an open breaker or a full outbox kept, when nobody else comes for it.
         errands.load |= desk.wants_load(&self.policy);
@@ -205,11 +198,11 @@ impl Courier {
         errands
     }
 
-    fn tick(&self, desk: &mut Desk, seq: MessageSeq, now: Instant, errands: &mut Errands) {
-        let Some(flight) = desk.flights.get_mut(&seq) else { return };
+    fn tick(&self, desk: &mut Desk, seq: MessageSeq, errands: &mut Errands) {
+        let Some(flight) = desk.flights.get(&seq) else { return };
         let was_sent = flight.pair.state() == State::Sent;
         let wait = self.policy.wait(flight.pair.repeats());
-        let next = flight.pair.on(Event::Tick { wait }, now, &self.policy.limits);
+        let Some(next) = desk.tell(seq, Event::Tick { wait }, &self.policy) else { return };
         if was_sent && next != Next::Ignore {
             self.policy.metrics.timeouts.inc();
             errands.note(seq, self.policy.moment(), "No answer in time.");
@@ -258,17 +251,18 @@ impl Courier {
         if !desk.is_linked_to(by) {
             return errands;
         }
-        let now = Self::now(&desk, Instant::now());
         if let Some(link) = &mut desk.link {
             link.parked = false;
         }
         let flying: Vec<MessageSeq> = desk.flights.keys().copied().collect();
         desk.look_at = None;
         for seq in flying {
-            let Some(flight) = desk.flights.get_mut(&seq) else { continue };
-            let next = flight.pair.on(Event::Resumed, now, &self.policy.limits);
-            let next = if flight.pair.deadline().is_some() { Next::Watch } else { next };
-            self.follow(&mut desk, seq, next, &mut errands);
+            desk.tell(seq, Event::Resumed, &self.policy);
+            // Every timer stood still, those of repeats, too.
+            let timed = desk.flights.get(&seq).is_some_and(|own| own.pair.deadline().is_some());
+            if timed {
+                self.follow(&mut desk, seq, Next::Watch, &mut errands);
+            }
         }
         errands.load = desk.wants_load(&self.policy);
         self.plan(&mut desk, &mut errands);
@@ -300,6 +294,7 @@ impl Courier {
                 || flight.pair.attempts() > 0
                 || flight.pair.failures() > 0
         });
+        desk.out = desk.flights.values().filter(|flight| flight.pair.is_out()).count();
     }
 }
 

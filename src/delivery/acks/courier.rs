@@ -21,7 +21,7 @@ use super::policy::Policy;
 use crate::connections::Connection;
 use crate::delivery::breaker::Breaker;
 use crate::delivery::lanes::Lane;
-use crate::delivery::pair::Pair;
+use crate::delivery::pair::{Event, Next, Pair};
 use crate::model::{ConnectionId, Tenant};
 use crate::protocol::Protocol;
 use crate::store::{Attempt, MessageSeq, Moment, Settle, SubscriberId};
@@ -40,6 +40,8 @@ pub(super) struct Desk {
     pub(super) link: Option<Link>,
     /// In order of acceptance.
     pub(super) flights: BTreeMap<MessageSeq, Flight>,
+    /// Flights that are more than owed: with a copy out, or waiting for something.
+    pub(super) out: usize,
     /// Flights that are owed again and could not be sent at once.
     pub(super) again: BTreeSet<MessageSeq>,
     /// Owed messages after `cursor` wait in the store.
@@ -201,7 +203,9 @@ impl Courier {
     /// A message is owed (again): one that was dead, or another connection's.
     pub(super) fn owed_again(&self, seq: MessageSeq) -> Errands {
         let mut desk = self.desk.lock();
-        desk.flights.remove(&seq);
+        if let Some(gone) = desk.flights.remove(&seq) {
+            desk.out -= usize::from(gone.pair.is_out());
+        }
         desk.fall_behind(seq);
         Errands { load: desk.wants_load(&self.policy), ..Errands::default() }
     }
@@ -219,6 +223,7 @@ impl Courier {
     /// Takes a flight out, and lets those go on that waited for it.
     pub(super) fn remove(&self, desk: &mut Desk, seq: MessageSeq, errands: &mut Errands) {
         let Some(gone) = desk.flights.remove(&seq) else { return };
+        desk.out -= usize::from(gone.pair.is_out());
         desk.again.remove(&seq);
         if desk.probe == Some(seq) {
             desk.probe = None;
@@ -261,8 +266,23 @@ impl Desk {
         self.behind
             || self.blocked
             || self.breaker.holds()
-            || self.flights.len() >= policy.unanswered_max
+            || self.is_full(policy)
             || self.link.as_ref().is_none_or(|link| !link.begun)
+    }
+
+    /// Whether as much is unanswered as may be, or waits here for its key on a strict hub.
+    pub(super) fn is_full(&self, policy: &Policy) -> bool {
+        self.out >= policy.unanswered_max || self.flights.len() >= 2 * policy.unanswered_max
+    }
+
+    /// Tells a flight what happened. None when it is no flight.
+    pub(super) fn tell(&mut self, seq: MessageSeq, event: Event, policy: &Policy) -> Option<Next> {
+        let now = Courier::now(self, Instant::now());
+        let pair = &mut self.flights.get_mut(&seq)?.pair;
+        let before = pair.is_out();
+        let next = pair.on(event, now, &policy.limits);
+        self.out = self.out + usize::from(pair.is_out()) - usize::from(before);
+        Some(next)
     }
 
     pub(super) fn fall_behind(&mut self, seq: MessageSeq) {
@@ -287,7 +307,7 @@ impl Desk {
         (self.behind || !self.again.is_empty())
             && !self.loading
             && !self.blocked
-            && self.flights.len() <= policy.unanswered_max / 2
+            && self.out <= policy.unanswered_max / 2
             && self.link.as_ref().is_some_and(|link| link.begun)
     }
 

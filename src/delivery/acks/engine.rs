@@ -167,8 +167,8 @@ impl Acks {
             // The semaphore is never closed.
             let Ok(_permit) = self.readers.acquire().await else { return };
             match self.read_page(courier, &page).await {
-                Ok(()) if matches!(page, Page::Probe) => return,
-                Ok(()) => failures = 0,
+                Ok(true) => failures = 0,
+                Ok(false) => return,
                 Err(error) => {
                     tracing::debug!(%error, "owed messages cannot be read");
                     self.policy.metrics.store_retries.inc();
@@ -181,29 +181,31 @@ impl Acks {
         }
     }
 
+    /// False when nothing more is to be read for now.
     async fn read_page(
         self: &Arc<Self>,
         courier: &Arc<Courier>,
         page: &Page,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         // What was settled a moment ago must not be read as owed.
         self.settler.hurry(&*self.store, self.now());
         let mut errands = Errands::default();
         let limit = self.config.page_messages;
         let newest = courier.desk.lock().newest;
-        match page {
+        let go_on = match page {
             Page::After(after) => {
                 let owed = self.store.owed(courier.subscriber, *after, limit).await?;
                 let complete = owed.len() < limit;
-                courier.take_page(self.shelve(owed), complete, newest, &mut errands);
+                courier.take_page(self.shelve(owed), complete, newest, &mut errands)
             }
             Page::Probe => {
                 let owed = self.store.owed(courier.subscriber, None, limit).await?;
                 courier.take_probe(self.shelve(owed), newest, &mut errands);
+                false
             }
-        }
+        };
         self.run_errands(courier, errands);
-        Ok(())
+        Ok(go_on)
     }
 
     fn shelve(&self, owed: Vec<Owed>) -> Vec<Arc<Message>> {

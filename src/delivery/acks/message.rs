@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::hub::{AckMode, HubAcks};
 use crate::connections::Frame;
 use crate::delivery::lanes::Lane;
-use crate::model::{HubName, MessageId, Tenant};
+use crate::model::{MessageId, Tenant};
 use crate::protocol::{EncodeError, Field, FieldPlace, Protocol, RawArguments, encode};
 use crate::store::{Encoding, MessageSeq, Moment, NewMessage, Owed};
 
@@ -26,7 +26,7 @@ pub(super) struct Message {
     pub(super) expires_at: Option<Moment>,
     pub(super) ordering_key: Option<Arc<str>>,
     facts: Facts,
-    frames: Mutex<SmallVec<[(Way, Arc<Frame>); 1]>>,
+    frames: Mutex<Frames>,
     shelf: Arc<Shelf>,
 }
 
@@ -39,6 +39,8 @@ struct Facts {
     priority: u8,
     critical: bool,
 }
+
+type Frames = SmallVec<[(Way, Arc<Frame>); 1]>;
 
 /// How it is said to one receiver.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -160,7 +162,7 @@ impl Shelf {
             seq,
             id: new.id.clone(),
             tenant: new.tenant.clone(),
-            hub: HubName::from(""),
+            hub: new.hub.clone(),
             audience: new.audience.clone(),
             priority: new.priority,
             critical: new.critical,

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::engine::Acks;
@@ -47,6 +48,9 @@ pub struct AcceptedReceipt {
     /// What it survives.
     pub mode: Mode,
 }
+
+/// A message that is being accepted, and by whom.
+type Begun = (Arc<Acks>, JoinHandle<Result<AcceptedReceipt, NotAccepted>>);
 
 /// Why an acknowledged message was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -121,14 +125,7 @@ impl Delivery {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "a task and whose it is, used once")]
-    fn begin_publishing(
-        &self,
-        message: Acknowledged,
-    ) -> Result<
-        (Arc<Acks>, tokio::task::JoinHandle<Result<AcceptedReceipt, NotAccepted>>),
-        NotAccepted,
-    > {
+    fn begin_publishing(&self, message: Acknowledged) -> Result<Begun, NotAccepted> {
         self.registry(&message.envelope.hub)?;
         let acks = self.acks.clone().ok_or(NotAccepted::NotConfigured)?;
         acks.ask_store_breaker()?;

@@ -43,15 +43,13 @@ impl Courier {
         if self.is_held_by_key(desk, seq) {
             return true;
         }
-        let now = Self::now(desk, Instant::now());
         let Desk { flights, link, appended, blocked, .. } = desk;
         let (Some(flight), Some(link)) = (flights.get_mut(&seq), link) else { return true };
         if flight.pair.state() != State::Owed {
             return true;
         }
         if flight.message.is_expired(self.policy.moment()) {
-            let next = flight.pair.on(Event::Expired, now, &self.policy.limits);
-            self.follow(desk, seq, next, errands);
+            self.happen(desk, seq, Event::Expired, errands);
             return true;
         }
         let attempts = flight.pair.attempts();
@@ -90,9 +88,15 @@ impl Courier {
                 Event::Failed { wait }
             }
         };
-        let next = flight.pair.on(event, now, &self.policy.limits);
-        self.follow(desk, seq, next, errands);
+        self.happen(desk, seq, event, errands);
         true
+    }
+
+    /// Tells a flight what happened and does what comes of it.
+    fn happen(&self, desk: &mut Desk, seq: MessageSeq, event: Event, errands: &mut Errands) {
+        if let Some(next) = desk.tell(seq, event, &self.policy) {
+            self.follow(desk, seq, next, errands);
+        }
     }
 
     /// A repeat's turn has come.
@@ -137,41 +141,46 @@ impl Courier {
     }
 
     /// Sends what was read. `complete`: there was nothing after it when it was read; `newest` is
-    /// what was known then.
+    /// what was known then. False when it had to stop: whatever makes room calls again.
     pub(super) fn take_page(
         &self,
         page: Vec<Arc<Message>>,
         complete: bool,
         newest: Option<MessageSeq>,
         errands: &mut Errands,
-    ) {
+    ) -> bool {
         let mut desk = self.desk.lock();
-        for message in page {
-            let seq = message.seq;
-            if desk.flights.len() >= self.policy.unanswered_max || desk.breaker.holds() {
-                return self.plan(&mut desk, errands);
-            }
-            let sent = if desk.flights.contains_key(&seq) {
-                self.send(&mut desk, seq, errands)
-            } else {
-                self.send_new(&mut desk, message, errands)
-            };
-            if !sent {
-                if !desk.blocked {
-                    // An old copy is still coming, or the connection is closing.
-                    desk.again.insert(seq);
-                    self.look_soon(&desk, errands);
-                } else {
-                    return self.plan(&mut desk, errands);
-                }
-            }
-            desk.cursor = desk.cursor.max(Some(seq));
-        }
-        if complete && desk.newest == newest {
+        let all = page.into_iter().all(|message| self.take_one(&mut desk, message, errands));
+        if !all {
+            desk.loading = false;
+        } else if complete && desk.newest == newest {
             desk.behind = false;
             desk.newest = None;
         }
         self.plan(&mut desk, errands);
+        all
+    }
+
+    fn take_one(&self, desk: &mut Desk, message: Arc<Message>, errands: &mut Errands) -> bool {
+        let seq = message.seq;
+        if desk.breaker.holds() || desk.is_full(&self.policy) {
+            return false;
+        }
+        let sent = if desk.flights.contains_key(&seq) {
+            self.send(desk, seq, errands)
+        } else {
+            self.send_new(desk, message, errands)
+        };
+        if !sent && desk.blocked {
+            return false;
+        }
+        if !sent {
+            // The transport may replay an old copy still.
+            desk.again.insert(seq);
+            self.look_soon(desk, errands);
+        }
+        desk.cursor = desk.cursor.max(Some(seq));
+        true
     }
 
     /// Sends the one message a half-open breaker lets through: the oldest that has no copy out.

@@ -15,11 +15,14 @@ const BATCH_MAX: usize = 4_096;
 /// How long a stopping node tries to hand in what is left.
 const LAST_TRY: Duration = Duration::from_secs(5);
 
+/// Pairs that were handed in, to be handed in again if that fails.
+type UnderWay = (Vec<Settle>, Answer<Vec<Ended>>);
+
 /// What waits to be handed in. Every flight ends once, so it is bounded by what is in flight.
 #[derive(Default)]
 pub(super) struct Settler {
     waiting: Mutex<Vec<Settle>>,
-    under_way: Mutex<Vec<(Vec<Settle>, Answer<Vec<Ended>>)>>,
+    under_way: Mutex<Vec<UnderWay>>,
     wake: Notify,
 }
 
@@ -51,7 +54,7 @@ impl Settler {
         }
     }
 
-    fn next(&self) -> Option<(Vec<Settle>, Answer<Vec<Ended>>)> {
+    fn next(&self) -> Option<UnderWay> {
         let mut under_way = self.under_way.lock();
         (!under_way.is_empty()).then(|| under_way.remove(0))
     }
