@@ -31,7 +31,7 @@ pub use questions::{Answered, AskError};
 
 /// What the store says about messages, for the rooms above, which do not know the store.
 pub use crate::store::{
-    Attempt, BadRequeue, Counts, DeadFilter, DeadKey, DeadLetter, DeadPage, Encoding, Ended, Health,
-    Identity, MessageSeq, Mode, Moment, PairReceipt, PairStatus, Reason, Receipt, Refusal, RefusedBy, Requeued,
-    Stats, StoreError, SubscriberId, Target,
+    Attempt, BadRequeue, Counts, DeadFilter, DeadKey, DeadLetter, DeadPage, Encoding, Ended,
+    Health, Identity, MessageSeq, Mode, Moment, PairReceipt, PairStatus, Reason, Receipt, Refusal,
+    RefusedBy, Requeued, Stats, StoreError, SubscriberId, Target,
 };

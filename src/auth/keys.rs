@@ -139,7 +139,10 @@ mod tests {
     fn a_configured_development_key_is_taken_as_it_is() {
         let own = format!("condt_{}", "a".repeat(32));
         let config = Config { development_key: Some(Secret::new(&*own)), ..Config::default() };
-        assert_eq!(development_key(&Keys::from_config(&config, &AdminConfig::default(), true).unwrap()), own);
+        assert_eq!(
+            development_key(&Keys::from_config(&config, &AdminConfig::default(), true).unwrap()),
+            own
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::auth::{self, Secret, ServiceKeyConfig, VirtualKeyConfig, WebhookEvent
 use crate::connections;
 use crate::model::BadSetting;
 use crate::publish;
+use crate::store;
 use crate::transport::{self, Cors};
 
 /// Every room's settings in one place.
@@ -28,6 +29,8 @@ pub struct Config {
     pub connections: connections::Config,
     /// Sockets.
     pub transport: transport::Config,
+    /// What is kept, and where.
+    pub store: store::Config,
     /// The back end's door.
     pub publish: publish::Config,
     /// Each hub there is, by its name.
@@ -45,6 +48,7 @@ impl Default for Config {
             cors: Cors::default(),
             connections: connections::Config::default(),
             transport: transport::Config::default(),
+            store: store::Config::default(),
             publish: publish::Config::default(),
             hubs: hubs.map(|(name, hub)| (name.to_owned(), hub)).into(),
         }
@@ -84,6 +88,7 @@ impl Config {
         if let Err(problem) = self.transport.check() {
             found.push(named(&problem));
         }
+        found.extend(self.store.check());
         found.extend(self.publish.check());
         for (name, hub) in &self.hubs {
             found.extend(hub.check(name));

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 /// When a breaker opens and for how long.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct BreakerLimits {
+pub struct BreakerLimits {
     /// Failures in a row that open it.
     pub(super) failures_max: u32,
     /// Share of failures within the window that opens it, 0 to 1.

@@ -67,11 +67,7 @@ pub(super) async fn publish(
 }
 
 /// The body of a request to a hub that is there.
-pub(super) async fn read(
-    publish: &Publish,
-    hub: &str,
-    request: Request,
-) -> Result<Bytes, Problem> {
+pub(super) async fn read(publish: &Publish, hub: &str, request: Request) -> Result<Bytes, Problem> {
     if !publish.delivery.has_hub(hub) {
         return Err(Problem::not_found("hub"));
     }

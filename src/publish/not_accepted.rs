@@ -76,11 +76,7 @@ impl From<Refusal> for Problem {
             Refusal::DeadLettersFull { by, limit } => full(
                 code,
                 "urn:conduit-realtime:problem:dead-letters-full",
-                (
-                    "dead letters, those that pending messages may become included, are kept",
-                    "dead_letters_per_tenant_max",
-                    "dead_letters_max",
-                ),
+                ("dead letters are kept", "dead_letters_per_tenant_max", "dead_letters_max"),
                 (by, limit),
             ),
             Refusal::BytesFull { by, limit } => full(
@@ -137,13 +133,38 @@ mod tests {
     fn a_bound_is_503_with_its_code_its_limit_and_whose_it_is() {
         use RefusedBy::{Tenant, Total};
         for (refusal, code, whose, setting) in [
-            (Refusal::PendingFull { by: Tenant, limit: 7 }, "pending_full", "tenant", "pending_per_tenant_max"),
+            (
+                Refusal::PendingFull { by: Tenant, limit: 7 },
+                "pending_full",
+                "tenant",
+                "pending_per_tenant_max",
+            ),
             (Refusal::PendingFull { by: Total, limit: 7 }, "pending_full", "total", "pending_max"),
-            (Refusal::DeadLettersFull { by: Tenant, limit: 7 }, "dead_letters_full", "tenant", "dead_letters_per_tenant_max"),
-            (Refusal::DeadLettersFull { by: Total, limit: 7 }, "dead_letters_full", "total", "dead_letters_max"),
-            (Refusal::BytesFull { by: Tenant, limit: 7 }, "bytes_full", "tenant", "mib_per_tenant_max"),
+            (
+                Refusal::DeadLettersFull { by: Tenant, limit: 7 },
+                "dead_letters_full",
+                "tenant",
+                "dead_letters_per_tenant_max",
+            ),
+            (
+                Refusal::DeadLettersFull { by: Total, limit: 7 },
+                "dead_letters_full",
+                "total",
+                "dead_letters_max",
+            ),
+            (
+                Refusal::BytesFull { by: Tenant, limit: 7 },
+                "bytes_full",
+                "tenant",
+                "mib_per_tenant_max",
+            ),
             (Refusal::BytesFull { by: Total, limit: 7 }, "bytes_full", "total", "mib_max"),
-            (Refusal::IdempotencyFull { limit: 7 }, "idempotency_full", "total", "idempotency_keys_max"),
+            (
+                Refusal::IdempotencyFull { limit: 7 },
+                "idempotency_full",
+                "total",
+                "idempotency_keys_max",
+            ),
         ] {
             let (problem, after) = told(refusal.into());
             assert_eq!((&problem["status"], &problem["limit"]), (&json!(503), &json!(7)));

@@ -77,7 +77,8 @@ impl Problem {
     /// 401: no key of operators, or a wrong one.
     pub fn not_an_operator() -> Self {
         let kind = "urn:conduit-realtime:problem:unauthenticated";
-        let detail = "Send the key of operators (admin.key_sha256) in X-API-Key or as a Bearer token.";
+        let detail =
+            "Send the key of operators (admin.key_sha256) in X-API-Key or as a Bearer token.";
         Self::new(StatusCode::UNAUTHORIZED, kind, "No good key of operators", detail)
     }
 

@@ -48,9 +48,7 @@ pub(super) fn audience(audience: &Audience) -> Value {
     };
     match audience {
         Audience::All { except } => with_except(json!({"all": true}), except),
-        Audience::Group { group, except } => {
-            with_except(json!({"group": group.as_str()}), except)
-        }
+        Audience::Group { group, except } => with_except(json!({"group": group.as_str()}), except),
         Audience::Groups(groups) => {
             json!({"groups": groups.iter().map(ToString::to_string).collect::<Vec<_>>()})
         }

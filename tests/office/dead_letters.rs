@@ -95,7 +95,10 @@ async fn one_message_is_shown_with_everything_that_is_known() {
     assert_eq!(shown.status, 200);
     assert!(shown.text.contains("\"arguments\":[ 1.50, {\"z\":1,\"a\":2} ]"), "{}", shown.text);
     let letter = &shown.json["deadLetters"][0];
-    assert_eq!((&letter["correlationId"], &letter["orderingKey"]), (&json!("c-1"), &json!("order-7")));
+    assert_eq!(
+        (&letter["correlationId"], &letter["orderingKey"]),
+        (&json!("c-1"), &json!("order-7"))
+    );
     assert_eq!((&letter["critical"], &letter["priority"]), (&json!(true), &json!(5)));
     assert_eq!(letter["audience"], json!({"all": true}));
     assert_eq!(letter["attempts"][0]["error"], "no answer");

@@ -1,5 +1,6 @@
 //! Acknowledged messages: what a publisher is answered, and what it may ask later.
 
+use conduit_realtime::delivery::Reason;
 use conduit_realtime::publish::Config;
 use conduit_realtime::store::{self, Outcome};
 use serde_json::{Value, json};
@@ -65,8 +66,11 @@ async fn each_bound_is_503_with_its_code_its_limit_whose_it_is_and_when_to_come_
         (store::Config { idempotency_keys_max: 1, ..store() }, "idempotency_full", "total", 1),
     ] {
         let world = World::with(Settings { store, ..Settings::default() });
-        world.subscriber("a").await;
+        let a = world.subscriber("a").await;
         world.accepted("m1").await;
+        if code == "dead_letters_full" {
+            world.die(a, "m1", Reason::TimedOut).await;
+        }
         let answer = world.publish(&message("m2")).await;
         assert_problem(&answer, 503, Some(code));
         assert_eq!((&answer.json["whose"], &answer.json["limit"]), (&json!(whose), &json!(limit)));

@@ -24,12 +24,14 @@ pub(super) async fn list(State(publish): State<Arc<Publish>>) -> Response {
 }
 
 fn shown(publish: &Publish) -> Result<Value, Problem> {
-    let breakers =
-        publish.delivery.breakers().ok_or_else(|| Problem::not_found("breaker: nothing is kept"))?;
+    let breakers = publish
+        .delivery
+        .breakers()
+        .ok_or_else(|| Problem::not_found("breaker: nothing is kept"))?;
     let held = publish.delivery.held_breakers(LISTED_MAX);
-    let listed = held.into_iter().map(|(subscriber, own)| {
-        json!({ "subscriber": subscriber.to_string(), "state": state(own) })
-    });
+    let listed = held.into_iter().map(
+        |(subscriber, own)| json!({ "subscriber": subscriber.to_string(), "state": state(own) }),
+    );
     Ok(json!({
         "store": { "state": state(breakers.store), "failuresInARow": breakers.store_failures },
         "subscribers": {

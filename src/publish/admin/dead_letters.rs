@@ -61,7 +61,8 @@ pub(super) async fn show(
         }
         let letters: Vec<Whole> = page.letters.iter().map(Whole::of).collect();
         // Not through a tree of values: arguments are shown as they were published.
-        let shown = Shown { count: letters.len(), dead_letters: letters, more: page.next.is_some() };
+        let shown =
+            Shown { count: letters.len(), dead_letters: letters, more: page.next.is_some() };
         Ok(Json(shown).into_response())
     };
     publish.answer(shown.await)

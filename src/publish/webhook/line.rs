@@ -149,7 +149,7 @@ impl Line {
         let body = json!({ "tenant": self.name(), "events": told }).to_string();
         loop {
             if let Permit::Wait(until) = memory.breaker.permit(Instant::now()) {
-                let until = until.unwrap_or_else(|| Instant::now() + limits.open_time);
+                let until = until.unwrap_or_else(|| Instant::now() + WAIT_MAX);
                 tokio::time::sleep_until(until).await;
                 continue;
             }

@@ -254,9 +254,8 @@ fn settled_messages_are_told_in_order_of_settlement_and_those_that_expired_apart
         let ids = |receipts: Vec<Receipt>| -> Vec<String> {
             receipts.iter().map(|own| own.id.to_string()).collect()
         };
-        let since = |moment, after, limit| {
-            world.wait(world.store.settled_since(moment, after, limit))
-        };
+        let since =
+            |moment, after, limit| world.wait(world.store.settled_since(moment, after, limit));
         assert_eq!(ids(since(start, None, 9)), ["m2", "m1", "m3"]);
         assert_eq!(ids(since(later, None, 1)), ["m1"]);
         let first = since(start, None, 1).remove(0);
