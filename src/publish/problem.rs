@@ -13,7 +13,12 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 /// One problem of one request, as `application/problem+json`. Never repeats a value of the request:
 /// it may be a secret, and the sender has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
+#[serde(transparent)]
+pub struct Problem(Box<Parts>);
+
+// In a box of its own, because it travels through every function that may go wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Parts {
     #[serde(rename = "type")]
     kind: &'static str,
     title: &'static str,
@@ -40,7 +45,7 @@ impl Problem {
         title: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self {
+        Self(Box::new(Parts {
             kind,
             title,
             status: status.as_u16(),
@@ -51,7 +56,12 @@ impl Problem {
             whose: None,
             message_id: None,
             retry_after_seconds: None,
-        }
+        }))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Parts)) -> Self {
+        change(&mut self.0);
+        self
     }
 
     /// 400: the body is no JSON.
@@ -122,7 +132,7 @@ impl Problem {
         let kind = "urn:conduit-realtime:problem:bad-field";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         let text = format!("'{field}' {detail}.");
-        Self { field: Some(field), ..Self::new(status, kind, "A field is not usable", text) }
+        Self::new(status, kind, "A field is not usable", text).with(|own| own.field = Some(field))
     }
 
     /// 422: the body is JSON, but no object.
@@ -141,8 +151,7 @@ impl Problem {
         let status = StatusCode::TOO_MANY_REQUESTS;
         let problem = Self::new(status, kind, "Too many requests", detail);
         // The wait is rounded down to seconds; "at once" would be wrong.
-        let retry_after_seconds = Some(wait_seconds.max(1));
-        Self { retry_after_seconds, limit: Some(u64::from(limit)), ..problem }
+        problem.with_retry_after(wait_seconds).with(|own| own.limit = Some(u64::from(limit)))
     }
 
     /// 500: our own mistake.
@@ -156,8 +165,7 @@ impl Problem {
     pub fn unavailable(detail: impl Into<String>) -> Self {
         let kind = "urn:conduit-realtime:problem:unavailable";
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        let problem = Self::new(status, kind, "Not available now", detail);
-        Self { retry_after_seconds: Some(RETRY_AFTER_SECONDS), ..problem }
+        Self::new(status, kind, "Not available now", detail).with_retry_after(RETRY_AFTER_SECONDS)
     }
 
     /// 504: nobody knows whether it was done.
@@ -169,36 +177,36 @@ impl Problem {
 
     /// The number that was exceeded or missed.
     pub fn with_limit(self, limit: usize) -> Self {
-        Self { limit: u64::try_from(limit).ok(), ..self }
+        self.with(|own| own.limit = u64::try_from(limit).ok())
     }
 
     /// A fixed name for programs, and whose limit it was: the tenant's, or everybody's.
     pub(super) fn with_code(self, code: &'static str, whose: Option<&'static str>) -> Self {
-        Self { code: Some(code), whose, ..self }
+        self.with(|own| (own.code, own.whose) = (Some(code), whose))
     }
 
     /// When trying again may help.
     pub(super) fn with_retry_after(self, seconds: u64) -> Self {
-        Self { retry_after_seconds: Some(seconds.max(1)), ..self }
+        self.with(|own| own.retry_after_seconds = Some(seconds.max(1)))
     }
 
     /// The message that it is about: a publisher that gave no id needs it to try again.
     pub(super) fn of_message(self, id: &MessageId) -> Self {
-        Self { message_id: Some(id.to_string()), ..self }
+        self.with(|own| own.message_id = Some(id.to_string()))
     }
 
     /// What is wrong, in words.
     pub(super) fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     pub(super) fn message_id(&self) -> Option<&str> {
-        self.message_id.as_deref()
+        self.0.message_id.as_deref()
     }
 
     /// The status that this problem is answered with.
     pub fn status(&self) -> u16 {
-        self.status
+        self.0.status
     }
 }
 
@@ -216,10 +224,10 @@ impl From<DeliveryError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).unwrap_or_default();
-        let status = StatusCode::from_u16(self.status).unwrap_or_default();
+        let status = StatusCode::from_u16(self.0.status).unwrap_or_default();
         let kind = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
-        if let Some(seconds) = self.retry_after_seconds {
+        if let Some(seconds) = self.0.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::UNAUTHORIZED {
