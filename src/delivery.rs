@@ -1,11 +1,13 @@
 //! Delivery: one message reaches its audience.
 //!
-//! Owns: fan-out, membership across nodes, questions to clients; later acks, retries, dead letters.
+//! Owns: fan-out, membership across nodes, questions to clients; acknowledged delivery with its
+//! retries, breakers and order.
 //! Never knows: which hub speaks, which socket listens, that HTTP exists.
 //!
 //! A message walks through these files from top to bottom: `outlet` takes it and gives it to the
 //! backplane; `fan_out` finds its readers here. `members` keeps who is in which group, and
-//! `questions` waits for what single clients answer.
+//! `questions` waits for what single clients answer. An acknowledged message goes through `acks`
+//! instead; `pair`, `breaker` and `lanes` are the pure parts of that.
 
 mod acks;
 mod breaker;
@@ -19,6 +21,13 @@ mod pair;
 mod questions;
 
 pub use crate::backplane::Reach;
+// What the rooms above say to the store, they say through here.
+pub use crate::store::{
+    BadClientId, BadRequeue, ClientKey, Counts, DeadFilter, DeadKey, DeadLetter, DeadPage, Ended,
+    Health as StoreHealth, Identity, MessageSeq, Mode as StoreMode, Moment, PairReceipt,
+    PairStatus, Reason, Receipt, Refusal, RefusedBy, Requeued, SessionKey, Stats, StoreError,
+    SubscriberId, Target, Totals,
+};
 pub use acks::{
     AcceptedReceipt, AckMode, Acknowledged, Breakers, Config, DeliveryOrder, Destination,
     EndedSink, HubAcks, Metrics as AckMetrics, NotAccepted, Publisher, Queue, Status, Subscription,
