@@ -23,10 +23,10 @@ mod questions;
 pub use crate::backplane::Reach;
 // What the rooms above say to the store, they say through here.
 pub use crate::store::{
-    BadClientId, BadRequeue, ClientKey, Counts, DeadFilter, DeadKey, DeadLetter, DeadPage, Ended,
-    Health as StoreHealth, Identity, MessageSeq, Mode as StoreMode, Moment, PairReceipt,
-    PairStatus, Reason, Receipt, Refusal, RefusedBy, Requeued, SessionKey, Stats, StoreError,
-    SubscriberId, Target, Totals,
+    Attempt, BadClientId, BadRequeue, ClientKey, Counts, DeadFilter, DeadKey, DeadLetter, DeadPage,
+    Encoding, Ended, Health as StoreHealth, Identity, MessageSeq, Mode as StoreMode, Moment,
+    PairReceipt, PairStatus, Reason, Receipt, Refusal, RefusedBy, Requeued, SessionKey, Stats,
+    StoreError, SubscriberId, Target, Totals,
 };
 pub use acks::{
     AcceptedReceipt, AckMode, Acknowledged, Breakers, Config, DeliveryOrder, Destination,
@@ -37,10 +37,3 @@ pub use json_event::{BadArguments, event_from_json, event_of_text};
 pub use metrics::Metrics;
 pub use outlet::{Delivery, DeliveryError, Keeping};
 pub use questions::{Answered, AskError};
-
-/// What the store says about messages, for the rooms above, which do not know the store.
-pub use crate::store::{
-    Attempt, BadRequeue, Counts, DeadFilter, DeadKey, DeadLetter, DeadPage, Encoding, Ended,
-    Health, Identity, MessageSeq, Mode, Moment, PairReceipt, PairStatus, Reason, Receipt, Refusal,
-    RefusedBy, Requeued, Stats, StoreError, SubscriberId, Target,
-};

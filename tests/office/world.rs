@@ -44,17 +44,12 @@ pub(crate) struct Answer {
     pub(crate) json: Value,
 }
 
+#[derive(Default)]
 pub(crate) struct Settings {
     pub(crate) store: store::Config,
     pub(crate) publish: Config,
     /// The webhook of billing.
     pub(crate) webhook: Option<(String, Vec<conduit_realtime::auth::WebhookEvent>)>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { store: store::Config::default(), publish: Config::default(), webhook: None }
-    }
 }
 
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
