@@ -29,8 +29,9 @@ pub use crate::store::{
     StoreError, SubscriberId, Target, Totals,
 };
 pub use acks::{
-    AcceptedReceipt, AckMode, Acknowledged, Breakers, Config, DeliveryOrder, Destination,
-    EndedSink, HubAcks, Metrics as AckMetrics, NotAccepted, Publisher, Queue, Status, Subscription,
+    AcceptedReceipt, AckMode, Acknowledged, Arrival, Breakers, Config, DeliveryOrder, Destination,
+    EndedSink, Gap, HubAcks, Metrics as AckMetrics, NotAccepted, Publisher, Queue, Status,
+    Subscription,
 };
 pub use breaker::{Breaker, BreakerLimits, BreakerState, Force, Permit};
 pub use json_event::{BadArguments, event_from_json, event_of_text};

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::hub::HubConfig;
 use super::server::ServerConfig;
+use super::session::SessionConfig;
 use crate::auth::{self, Secret, ServiceKeyConfig, VirtualKeyConfig, WebhookEvent};
 use crate::connections;
+use crate::delivery::{self, AckMode};
 use crate::model::BadSetting;
 use crate::publish;
 use crate::store;
@@ -29,10 +31,14 @@ pub struct Config {
     pub connections: connections::Config,
     /// Sockets.
     pub transport: transport::Config,
-    /// What is kept, and where.
-    pub store: store::Config,
     /// The back end's door.
     pub publish: publish::Config,
+    /// What must not be forgotten.
+    pub store: store::Config,
+    /// How long clients are remembered.
+    pub session: SessionConfig,
+    /// How acknowledged messages are tried and timed.
+    pub delivery: delivery::Config,
     /// Each hub there is, by its name.
     pub hubs: BTreeMap<String, HubConfig>,
 }
@@ -48,8 +54,10 @@ impl Default for Config {
             cors: Cors::default(),
             connections: connections::Config::default(),
             transport: transport::Config::default(),
-            store: store::Config::default(),
             publish: publish::Config::default(),
+            store: store::Config::default(),
+            session: SessionConfig::default(),
+            delivery: delivery::Config::default(),
             hubs: hubs.map(|(name, hub)| (name.to_owned(), hub)).into(),
         }
     }
@@ -59,6 +67,17 @@ impl Config {
     /// The settings of a hub that is on.
     pub fn hub(&self, name: &str) -> Option<&HubConfig> {
         self.hubs.get(name).filter(|hub| hub.enabled)
+    }
+
+    /// The store's settings, with what the sessions' section says.
+    pub fn store(&self) -> store::Config {
+        store::Config {
+            session_ttl_seconds: self.session.ttl_seconds,
+            sessions_per_caller_max: self.session.per_caller_max,
+            sessions_max: self.session.total_max,
+            groups_per_subscriber_max: self.connections.groups_per_connection_max,
+            ..self.store.clone()
+        }
     }
 
     /// One of everything, also of what the defaults leave empty: the shape of all keys.
@@ -74,6 +93,9 @@ impl Config {
         example.admin.key_sha256 = Some(String::new());
         example.auth.development_key = Some(Secret::new(""));
         example.cors.origins.push(String::new());
+        for hub in example.hubs.values_mut() {
+            hub.acks.push(AckMode::default());
+        }
         example
     }
 
@@ -88,8 +110,10 @@ impl Config {
         if let Err(problem) = self.transport.check() {
             found.push(named(&problem));
         }
-        found.extend(self.store.check());
         found.extend(self.publish.check());
+        found.extend(self.store.check());
+        found.extend(self.session.check());
+        found.extend(self.delivery.check());
         for (name, hub) in &self.hubs {
             found.extend(hub.check(name));
         }

@@ -13,7 +13,9 @@ use bytes::Bytes;
 use super::frame::Frame;
 use super::replay::Replay;
 use super::sink::Outlet;
+use aside::Aside;
 
+mod aside;
 mod marked;
 #[cfg(test)]
 mod tests;
@@ -93,6 +95,8 @@ pub(super) struct Outbox {
     ack: Option<Bytes>,
     replay: Option<Box<Replay>>,
     closing: Option<Closing>,
+    /// Where fan-outs wait while a returning client is served.
+    aside: Option<Box<Aside>>,
     /// The flusher has it on its list, or waits for its socket: it comes in any case.
     queued: bool,
     /// A session is in its turn and will flush at the end.
@@ -140,6 +144,9 @@ impl Outbox {
     /// Appends at any price but waiting: at the bound it writes what the socket takes, and if that
     /// is nothing, the frame's class decides.
     pub(super) fn offer(&mut self, frame: Arc<Frame>, bounds: &Bounds) -> Offered {
+        if self.aside.is_some() {
+            return self.put_aside(frame, bounds);
+        }
         let frame = match self.append(frame, bounds) {
             Ok(offered) => return offered,
             Err(frame) => frame,
@@ -298,6 +305,7 @@ impl Outbox {
     fn clear(&mut self, bounds: &Bounds) {
         self.waiting.clear();
         self.give_back(self.waiting_bytes, bounds);
+        self.clear_aside(bounds);
     }
 
     fn give_back(&mut self, bytes: usize, bounds: &Bounds) {

@@ -1,6 +1,7 @@
 //! Adding fields to arguments that are already written, without parsing them.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::framing::DEPTH_MAX;
@@ -15,7 +16,8 @@ use super::wire::{Protocol, ToWire};
 pub type Field<'a> = (&'a str, &'a dyn ToWire);
 
 /// Where added fields go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FieldPlace {
     /// Into the only argument when that is an object; a field it has already is not touched. Else
     /// as [`FieldPlace::Argument`].

@@ -70,12 +70,16 @@ pub struct Config {
     /// Receipts of settled messages.
     pub receipts_max: usize,
     /// How long a subscriber may be away (`session.ttl_seconds`).
+    #[serde(skip)]
     pub session_ttl_seconds: u64,
     /// Sessions of one caller. A connection beyond it works without a session.
+    #[serde(skip)]
     pub sessions_per_caller_max: usize,
     /// Sessions of all callers.
+    #[serde(skip)]
     pub sessions_max: usize,
     /// Groups one subscriber may be in.
+    #[serde(skip)]
     pub groups_per_subscriber_max: usize,
     /// Tasks whose last snapshot is kept.
     pub snapshots_max: usize,
@@ -144,7 +148,8 @@ impl Config {
         bad.extend(BadSetting::outside("store.reserve_mib", self.reserve_mib, 0..=65_536));
         bad.extend(BadSetting::outside("store.deadline_ms", self.deadline_ms, 10..=600_000));
         bad.extend(BadSetting::outside("store.age_seconds_max", age_seconds_max, month.clone()));
-        bad.extend(BadSetting::outside("store.session_ttl_seconds", session_ttl_seconds, month));
+        // Elsewhere in the configuration, so they have other names there.
+        bad.extend(BadSetting::outside("session.ttl_seconds", session_ttl_seconds, month));
         bad
     }
 

@@ -87,17 +87,14 @@ impl Files {
 type AnyError = Box<dyn std::error::Error>;
 
 fn routes(config: &Config, registry: &Registry) -> Result<Router, AnyError> {
-    let store = LocalStore::open(
-        config.store.clone(),
-        store::Metrics::new(registry)?,
-        SystemTime::now().into(),
-    )?;
+    let store =
+        LocalStore::open(config.store(), store::Metrics::new(registry)?, SystemTime::now().into())?;
     let metrics = connections::Metrics::new(registry)?;
     let node = Connections::new(&connections::Config::default(), 1, metrics);
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let keeping = Keeping {
         store: Arc::new(store),
-        config: delivery::Config::default(),
+        config: config.delivery.clone(),
         metrics: AckMetrics::new(registry)?,
     };
     let metrics = delivery::Metrics::new(registry)?;

@@ -110,6 +110,24 @@ impl Connection {
         wake
     }
 
+    /// From now on the frames of fan-outs wait aside, until [`Connection::let_in`]: a returning
+    /// client is sent what it is owed before anything new.
+    pub fn keep_aside(&self) {
+        self.outbox.lock().open_aside();
+    }
+
+    /// What waits aside follows what was sent meanwhile, as fast as the client takes it; then
+    /// fan-outs go their usual way. Returns how many ordinary messages were lost for want of room.
+    pub async fn let_in(self: &Arc<Self>) -> Result<u64, SendError> {
+        loop {
+            let next = self.outbox.lock().take_aside(self.node.bounds());
+            match next {
+                Ok(frame) => self.send(frame).await?,
+                Err(lost) => return Ok(lost),
+            }
+        }
+    }
+
     /// A frame outside the bounds: a handshake answer or Close.
     pub fn send_unbounded(self: &Arc<Self>, frame: Arc<Frame>) {
         let wake = self.outbox.lock().append_unbounded(frame, self.node.bounds());

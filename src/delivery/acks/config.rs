@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::delivery::breaker::BreakerLimits;
 use crate::delivery::pair::Limits;
@@ -10,7 +10,7 @@ use crate::model::BadSetting;
 use crate::timing::Backoff;
 
 /// The one retry policy, and what bounds it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// From a fully written frame to the end of patience
@@ -38,8 +38,8 @@ pub struct Config {
     pub catching_up_max: usize,
     /// Failures in a row that open a breaker (`MessageQueue.CircuitBreakerFailureThreshold`).
     pub breaker_failures_max: u32,
-    /// Share of failures in the window that opens a breaker.
-    pub breaker_failure_ratio_max: f64,
+    /// Share of failures in the window that opens a breaker, in percent.
+    pub breaker_failure_percent_max: u8,
     /// Outcomes in the window below which the share says nothing.
     pub breaker_outcomes_min: u32,
     /// What the window covers.
@@ -63,7 +63,7 @@ impl Default for Config {
             page_messages: 256,
             catching_up_max: 64,
             breaker_failures_max: 5,
-            breaker_failure_ratio_max: 0.5,
+            breaker_failure_percent_max: 50,
             breaker_outcomes_min: 20,
             breaker_window_ms: 60_000,
             breaker_open_ms: 30_000,
@@ -98,8 +98,8 @@ impl Config {
         bad.extend(counts.into_iter().filter_map(|(name, value)| {
             BadSetting::outside(format!("delivery.{name}"), value, 1..=1_000_000)
         }));
-        let ratio = self.breaker_failure_ratio_max;
-        bad.extend(BadSetting::outside("delivery.breaker_failure_ratio_max", ratio, 0.0..=1.0));
+        let percent = self.breaker_failure_percent_max;
+        bad.extend(BadSetting::outside("delivery.breaker_failure_percent_max", percent, 0..=100));
         bad
     }
 
@@ -119,7 +119,7 @@ impl Config {
     pub(super) fn breaker(&self) -> BreakerLimits {
         BreakerLimits {
             failures_max: self.breaker_failures_max,
-            failure_ratio_max: self.breaker_failure_ratio_max,
+            failure_ratio_max: f64::from(self.breaker_failure_percent_max) / 100.0,
             outcomes_min: self.breaker_outcomes_min,
             window: Duration::from_millis(self.breaker_window_ms),
             open_time: Duration::from_millis(self.breaker_open_ms),

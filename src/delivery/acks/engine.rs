@@ -15,6 +15,7 @@ use super::courier::{Courier, Errands, Repeat};
 use super::hub::HubAcks;
 use super::message::{Message, Shelf};
 use super::metrics::Metrics;
+use super::opening::{Gaps, Turnstiles};
 use super::order::Turns;
 use super::policy::Policy;
 use super::sending::Page;
@@ -43,6 +44,8 @@ pub(in crate::delivery) struct Acks {
     /// The clock sleeps too long: there is an earlier look, or a repeat.
     pub(super) earlier: Notify,
     readers: Semaphore,
+    pub(super) turnstiles: Turnstiles,
+    pub(super) gaps: Gaps,
     pub(super) tasks: TaskTracker,
     pub(super) on_ended: RwLock<Option<EndedSink>>,
 }
@@ -73,6 +76,8 @@ impl Acks {
             looks: Mutex::default(),
             earlier: Notify::new(),
             readers: Semaphore::new(config.catching_up_max),
+            turnstiles: Turnstiles::default(),
+            gaps: Gaps::default(),
             tasks,
             on_ended: RwLock::default(),
         })

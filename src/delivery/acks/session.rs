@@ -12,7 +12,7 @@ use crate::connections::{Connection, End, Witness};
 use crate::delivery::outlet::{Delivery, DeliveryError};
 use crate::delivery::pair::{State, Why};
 use crate::model::{ConnectionId, GroupName, MessageId};
-use crate::protocol::Outcome;
+use crate::protocol::{Outcome, Protocol};
 use crate::store::{
     self, Joined, Open, PairStatus, SessionKey, Settle, StoreError, SubscriberId, Which,
 };
@@ -48,30 +48,34 @@ pub enum Status {
 /// message comes through it, so nobody can speak for another.
 #[derive(Clone)]
 pub struct Subscription {
-    acks: Arc<Acks>,
-    courier: Arc<Courier>,
-    connection: Arc<Connection>,
+    pub(super) acks: Arc<Acks>,
+    pub(super) courier: Arc<Courier>,
+    pub(super) connection: Arc<Connection>,
+    /// How the client acknowledges.
+    pub mode: AckMode,
     /// The groups the session was in. Their guards are to be asked again before the replay.
     pub groups: Arc<[GroupName]>,
     /// Whether the subscriber outlives its connection.
     pub is_session: bool,
     /// Whether nothing was known of the session.
     pub is_new: bool,
+    /// How much it was owed when it came.
+    pub owed: u64,
 }
 
 impl Delivery {
     /// A connection becomes a subscriber, or a session comes back. Whoever had the session is closed.
     /// Nothing owed is sent before [`Subscription::replay`]. None when this node keeps nothing.
     /// `caller` is whose sessions are counted together: the user, else the peer.
-    pub async fn session_opened(
+    pub(super) async fn session_opened(
         &self,
         connection: &Arc<Connection>,
+        protocol: Protocol,
         key: SessionKey,
         caller: Arc<str>,
         mode: AckMode,
     ) -> Result<Option<Subscription>, DeliveryError> {
         let Some(acks) = self.acks.clone() else { return Ok(None) };
-        let Some(protocol) = connection.protocol() else { return Ok(None) };
         let hub = acks.hubs.get(connection.hub()).copied().unwrap_or_default();
         let open = Open {
             key,
@@ -80,21 +84,21 @@ impl Delivery {
             caller,
         };
         let opened = acks.store.open(open, acks.now()).await?;
-        let (courier, errands) = {
+        let (courier, before, errands) = {
             let mut couriers = acks.couriers.write();
             let made = || Courier::new(opened.subscriber, acks.policy.clone(), hub);
             let courier = couriers.entry(opened.subscriber).or_insert_with(made).clone();
             // Under the map's lock: an idle courier cannot be forgotten before it is attached.
+            let before = courier.desk.lock().link.as_ref().map(|link| link.connection.clone());
             let errands = courier.attach(connection.clone(), protocol, mode);
-            (courier, errands)
+            (courier, before, errands)
         };
         acks.run_errands(&courier, errands);
-        if let Some(old) = opened.replaced {
-            acks.by_connection.write().remove(&old);
-            if let Some(old) = self.registry(connection.hub())?.get(&old) {
-                old.set_witness(None);
-                old.end(End::Asked { reason: Some(REPLACED.to_owned()), allow_reconnect: false });
-            }
+        // Also one that has not finished its greeting, and stands in no registry yet.
+        if let Some(old) = before {
+            acks.by_connection.write().remove(old.id());
+            old.set_witness(None);
+            old.end(End::Asked { reason: Some(REPLACED.to_owned()), allow_reconnect: false });
         }
         acks.by_connection.write().insert(connection.id().clone(), courier.clone());
         connection.set_witness(Some(Arc::new(Eye {
@@ -106,9 +110,11 @@ impl Delivery {
             acks,
             courier,
             connection: connection.clone(),
+            mode,
             groups: opened.groups.into(),
             is_session: opened.session,
             is_new: opened.is_new,
+            owed: opened.owed,
         }))
     }
 
@@ -118,6 +124,7 @@ impl Delivery {
         let Some(courier) = acks.by_connection.write().remove(connection.id()) else { return };
         connection.set_witness(None);
         let failed = matches!(connection.ended(), Some(End::SendTimedOut));
+        acks.note_gap(courier.subscriber, connection.ended());
         let errands = courier.detach(connection, failed);
         acks.run_errands(&courier, errands);
         acks.forget_if_idle(&courier);
@@ -201,8 +208,7 @@ impl Subscription {
     /// Groups are settled: what is owed is appended now, in order of acceptance. Completes when
     /// nothing more is owed, the outbox is full, or after ten seconds; live messages may follow.
     pub async fn replay(&self) {
-        let errands = self.courier.begin(&self.connection);
-        self.acks.run_errands(&self.courier, errands);
+        self.begin();
         let caught_up = async {
             // Reading from memory takes one turn.
             tokio::task::yield_now().await;
@@ -211,6 +217,12 @@ impl Subscription {
             }
         };
         let _ = tokio::time::timeout(REPLAY_MAX, caught_up).await;
+    }
+
+    /// As [`Subscription::replay`], for somebody who waits for nothing.
+    pub fn begin(&self) {
+        let errands = self.courier.begin(&self.connection);
+        self.acks.run_errands(&self.courier, errands);
     }
 
     /// The client has handled a message. False when it was never owed it, or speaks for another.
@@ -273,24 +285,29 @@ impl Subscription {
     }
 
     /// The client completed an invocation that is a message (mode `result`). False when it is none
-    /// that this client was sent.
-    pub async fn completion(&self, id: &str, outcome: &Outcome) -> Result<bool, StoreError> {
-        let (word, text, settled) = match outcome {
-            Outcome::Void | Outcome::Value(_) => {
-                (Word::Acked, None, Some(store::Outcome::Acknowledged))
-            }
+    /// that is on its way to it.
+    pub fn completed(&self, id: &str, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Void | Outcome::Value(_) => self.say(id, Word::Acked, None),
             Outcome::Error(text) if NO_RESULT.contains(&&**text) => {
-                (Word::Unconfirmed, None, Some(store::Outcome::Unconfirmed))
+                self.say(id, Word::Unconfirmed, None)
             }
-            Outcome::Error(text) => (Word::Nacked(None), Some(&**text), None),
-        };
-        if self.say(id, word, text) {
+            Outcome::Error(text) => self.say(id, Word::Nacked(None), Some(text)),
+        }
+    }
+
+    /// As [`Subscription::completed`], also for messages that are not on their way to it any more:
+    /// a late answer settles, whatever the message has become. False when it never was for it.
+    pub async fn completion(&self, id: &str, outcome: &Outcome) -> Result<bool, StoreError> {
+        if self.completed(id, outcome) {
             return Ok(true);
         }
-        match settled {
-            Some(settled) => self.settle_elsewhere(id, settled).await,
-            None => Ok(false),
-        }
+        let settled = match outcome {
+            Outcome::Void | Outcome::Value(_) => store::Outcome::Acknowledged,
+            Outcome::Error(text) if NO_RESULT.contains(&&**text) => store::Outcome::Unconfirmed,
+            Outcome::Error(_) => return Ok(false),
+        };
+        self.settle_elsewhere(id, settled).await
     }
 
     fn say(&self, id: &str, word: Word, text: Option<&str>) -> bool {
@@ -298,7 +315,12 @@ impl Subscription {
         !places.is_empty() && self.say_all(&places, word, text)
     }
 
-    fn say_all(&self, seqs: &[store::MessageSeq], word: Word, text: Option<&str>) -> bool {
+    pub(super) fn say_all(
+        &self,
+        seqs: &[store::MessageSeq],
+        word: Word,
+        text: Option<&str>,
+    ) -> bool {
         let mut errands = Errands::default();
         let by = self.connection.id();
         let heard = self.courier.hear(by, seqs, word, text, &mut errands);

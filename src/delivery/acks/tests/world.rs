@@ -122,7 +122,9 @@ impl World {
         let identity = Identity::Named(name.into());
         let client = Some(ClientKey::of(&identity, "tab").unwrap());
         let key = SessionKey { hub: "hub".into(), identity, client };
-        let opened = self.delivery.session_opened(&connection, key, name.into(), mode).await;
+        let protocol = connection.protocol().unwrap();
+        let caller = name.into();
+        let opened = self.delivery.session_opened(&connection, protocol, key, caller, mode).await;
         let subscription = opened.unwrap().expect("a store is configured");
         Client { connection, subscription, socket, pipe }
     }
