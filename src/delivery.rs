@@ -30,7 +30,8 @@ pub use crate::store::{
 };
 pub use acks::{
     AcceptedReceipt, AckMode, Acknowledged, Arrival, Breakers, Config, DeliveryOrder, Destination,
-    EndedSink, Gap, HubAcks, Metrics as AckMetrics, NotAccepted, Publisher, Queue, Status, Subscription,
+    EndedSink, Gap, HubAcks, Metrics as AckMetrics, NotAccepted, Publisher, Queue, Status,
+    Subscription,
 };
 pub use breaker::{BreakerState, Force};
 pub use json_event::{BadArguments, event_from_json, event_of_text};

@@ -83,7 +83,8 @@ impl Questions {
     }
 
     fn begin(&self, connection: &ConnectionId) -> Option<(Box<str>, oneshot::Receiver<Answer>)> {
-        let id: Box<str> = format!("{QUESTION}{}", self.next.fetch_add(1, Ordering::Relaxed)).into();
+        let id: Box<str> =
+            format!("{QUESTION}{}", self.next.fetch_add(1, Ordering::Relaxed)).into();
         let (sender, receiver) = oneshot::channel();
         let mut open = self.open.lock();
         if open.by_id.len() >= OPEN_MAX {

@@ -44,10 +44,7 @@ pub trait Hub: Sized + Send + Sync + 'static {
 
     /// Whether a returning session may be in a group again that it was in. Asked before
     /// [`Hub::on_connected`]; if not, what it was owed through the group becomes dead letters.
-    fn may_rejoin(
-        context: Context<Self>,
-        group: GroupName,
-    ) -> impl Future<Output = bool> + Send {
+    fn may_rejoin(context: Context<Self>, group: GroupName) -> impl Future<Output = bool> + Send {
         let _ = (context, group);
         std::future::ready(true)
     }

@@ -57,20 +57,15 @@ impl<H: Hub> Session<H> {
     /// Streams and uploads need none (section 5.1); unknown methods are answered at once.
     fn needs_permit(&self, invocation: &Invocation) -> bool {
         invocation.kind == InvocationKind::Invoke
-            && self
-                .seat
-                .served
-                .methods
-                .find(&invocation.target)
-                .is_some_and(Method::needs_permit)
+            && self.seat.served.methods.find(&invocation.target).is_some_and(Method::needs_permit)
     }
 
     fn invoke(&mut self, invocation: Invocation, cx: &mut TaskContext<'_>) -> Handled {
         let seat = self.seat.clone();
         let (core, options) = (&seat.core, &seat.core.house.options);
         let method = seat.served.methods.find(&invocation.target);
-        let needs_permit = invocation.kind == InvocationKind::Invoke
-            && method.is_some_and(Method::needs_permit);
+        let needs_permit =
+            invocation.kind == InvocationKind::Invoke && method.is_some_and(Method::needs_permit);
         if needs_permit && !self.has_permit(cx) {
             return Handled::Held(HubMessage::Invocation(invocation));
         }

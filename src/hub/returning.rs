@@ -46,10 +46,9 @@ pub(super) async fn replay(core: &Core) {
         0 => {}
         _ if own.is_session => tell_gap(core, own, Some(Gap::CatchingUp), Some(lost)).await,
         // It knows no gaps: as every client that reads too slowly.
-        _ => core.connection.end(End::Asked {
-            reason: Some(TOO_SLOW.to_owned()),
-            allow_reconnect: true,
-        }),
+        _ => core
+            .connection
+            .end(End::Asked { reason: Some(TOO_SLOW.to_owned()), allow_reconnect: true }),
     }
 }
 

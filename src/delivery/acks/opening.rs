@@ -101,7 +101,8 @@ impl Delivery {
     ) -> Result<Option<Subscription>, DeliveryError> {
         let Some(acks) = &self.acks else { return Ok(None) };
         let user = connection.caller().user.as_ref();
-        let identity = user.map_or(Identity::Anonymous, |user| Identity::Named(user.as_str().into()));
+        let identity =
+            user.map_or(Identity::Anonymous, |user| Identity::Named(user.as_str().into()));
         let caller: Arc<str> = match (user, arrival.peer) {
             (Some(user), _) => format!("user {user}").into(),
             (None, Some(peer)) => format!("peer {peer}").into(),

@@ -315,7 +315,12 @@ impl Subscription {
         !places.is_empty() && self.say_all(&places, word, text)
     }
 
-    pub(super) fn say_all(&self, seqs: &[store::MessageSeq], word: Word, text: Option<&str>) -> bool {
+    pub(super) fn say_all(
+        &self,
+        seqs: &[store::MessageSeq],
+        word: Word,
+        text: Option<&str>,
+    ) -> bool {
         let mut errands = Errands::default();
         let by = self.connection.id();
         let heard = self.courier.hear(by, seqs, word, text, &mut errands);

@@ -62,8 +62,7 @@ impl Template {
         parameters: usize,
     ) -> Vec<Vec<String>> {
         let mut found = Vec::new();
-        let mut arguments = vec![None; parameters];
-        split(&self.0, name, caller, &mut arguments, &mut found);
+        split(&self.0, name, caller, &vec![None; parameters], &mut found);
         found
     }
 
@@ -93,7 +92,7 @@ fn split(
     pieces: &[Piece],
     rest: &str,
     caller: &Caller,
-    arguments: &mut Vec<Option<String>>,
+    arguments: &[Option<String>],
     found: &mut Vec<Vec<String>>,
 ) {
     let Some((first, others)) = pieces.split_first() else {
@@ -112,7 +111,7 @@ fn split(
     };
     if let Some(known) = known {
         if let Some(rest) = rest.strip_prefix(known) {
-            split(others, rest, caller, &mut arguments.clone(), found);
+            split(others, rest, caller, arguments, found);
         }
         return;
     }
@@ -121,11 +120,11 @@ fn split(
     // The last piece takes all there is.
     let ends = ends.filter(|end| !others.is_empty() || *end == rest.len());
     for end in ends {
-        let mut with = arguments.clone();
+        let mut with = arguments.to_vec();
         if let Some(own) = with.get_mut(*index) {
             *own = Some(rest[..end].to_owned());
         }
-        split(others, &rest[end..], caller, &mut with, found);
+        split(others, &rest[end..], caller, &with, found);
     }
 }
 
@@ -177,9 +176,11 @@ mod tests {
         assert_eq!(calls("vkey-{virtual_key_id}-{0}", "vkey-7-image"), [["image", ""]]);
         assert_eq!(calls("{0}-{1}", "a-b-c"), [["a", "b-c"], ["a-b", "c"]]);
         assert_eq!(calls("{0}={0}", "x=x"), [["x", ""]]);
-        for (template, name) in
-            [("task-{0}", "tasks"), ("vkey-{virtual_key_id}-{0}", "vkey-8-image"), ("{0}={0}", "x=y")]
-        {
+        for (template, name) in [
+            ("task-{0}", "tasks"),
+            ("vkey-{virtual_key_id}-{0}", "vkey-8-image"),
+            ("{0}={0}", "x=y"),
+        ] {
             assert!(calls(template, name).is_empty(), "{template} {name}");
         }
     }
