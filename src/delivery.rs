@@ -23,17 +23,17 @@ mod questions;
 pub use crate::backplane::Reach;
 // What the rooms above say to the store, they say through here.
 pub use crate::store::{
-    BadClientId, BadRequeue, ClientKey, Counts, DeadFilter, DeadKey, DeadLetter, DeadPage, Ended,
-    Health as StoreHealth, Identity, MessageSeq, Mode as StoreMode, Moment, PairReceipt,
-    PairStatus, Reason, Receipt, Refusal, RefusedBy, Requeued, SessionKey, Stats, StoreError,
-    SubscriberId, Target, Totals,
+    Attempt, BadClientId, BadRequeue, ClientKey, Counts, DeadFilter, DeadKey, DeadLetter, DeadPage,
+    Encoding, Ended, Health as StoreHealth, Identity, MessageSeq, Mode as StoreMode, Moment,
+    PairReceipt, PairStatus, Reason, Receipt, Refusal, RefusedBy, Requeued, SessionKey, Stats,
+    StoreError, SubscriberId, Target, Totals,
 };
 pub use acks::{
     AcceptedReceipt, AckMode, Acknowledged, Arrival, Breakers, Config, DeliveryOrder, Destination,
     EndedSink, Gap, HubAcks, Metrics as AckMetrics, NotAccepted, Publisher, Queue, Status,
     Subscription,
 };
-pub use breaker::{BreakerState, Force};
+pub use breaker::{Breaker, BreakerLimits, BreakerState, Force, Permit};
 pub use json_event::{BadArguments, event_from_json, event_of_text};
 pub use metrics::Metrics;
 pub use outlet::{Delivery, DeliveryError, Keeping};

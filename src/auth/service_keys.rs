@@ -35,7 +35,11 @@ mod tests {
     #[test]
     fn a_service_key_names_its_tenant() {
         let sha256 = hash_key(b"k");
-        let keys = ServiceKeys::new(&[ServiceKeyConfig { name: "billing".into(), sha256 }]);
+        let keys = ServiceKeys::new(&[ServiceKeyConfig {
+            name: "billing".into(),
+            sha256,
+            ..ServiceKeyConfig::default()
+        }]);
         let tenant = |name: &'static str, value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());

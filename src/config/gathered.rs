@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::hub::HubConfig;
 use super::server::ServerConfig;
 use super::session::SessionConfig;
-use crate::auth::{self, Secret, ServiceKeyConfig, VirtualKeyConfig};
+use crate::auth::{self, Secret, ServiceKeyConfig, VirtualKeyConfig, WebhookEvent};
 use crate::connections;
 use crate::delivery::{self, AckMode};
 use crate::model::BadSetting;
@@ -23,6 +23,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Who may come in.
     pub auth: auth::Config,
+    /// Who operates the node.
+    pub admin: auth::AdminConfig,
     /// Which web pages may.
     pub cors: Cors,
     /// Connections and their outboxes.
@@ -48,6 +50,7 @@ impl Default for Config {
         Self {
             server: ServerConfig::default(),
             auth: auth::Config::default(),
+            admin: auth::AdminConfig::default(),
             cors: Cors::default(),
             connections: connections::Config::default(),
             transport: transport::Config::default(),
@@ -81,7 +84,13 @@ impl Config {
     pub(super) fn example() -> Self {
         let mut example = Self::default();
         example.auth.virtual_keys.push(VirtualKeyConfig::default());
-        example.auth.service_keys.push(ServiceKeyConfig::default());
+        example.auth.service_keys.push(ServiceKeyConfig {
+            webhook_url: Some(String::new()),
+            webhook_secret: Some(Secret::new("")),
+            webhook_events: vec![WebhookEvent::Settled],
+            ..ServiceKeyConfig::default()
+        });
+        example.admin.key_sha256 = Some(String::new());
         example.auth.development_key = Some(Secret::new(""));
         example.cors.origins.push(String::new());
         for hub in example.hubs.values_mut() {
@@ -93,6 +102,7 @@ impl Config {
     pub(super) fn check(&self) -> Vec<BadSetting> {
         let mut found = self.server.check();
         found.extend(self.auth.check());
+        found.extend(self.admin.check());
         if let Err(problem) = self.cors.check() {
             found.push(named(&problem));
         }

@@ -14,6 +14,7 @@ mod hub;
 mod insight;
 mod message;
 mod metrics;
+mod office;
 mod opening;
 mod order;
 mod policy;

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 /// When a breaker opens and for how long.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct BreakerLimits {
+pub struct BreakerLimits {
     /// Failures in a row that open it.
     pub(super) failures_max: u32,
     /// Share of failures within the window that opens it, 0 to 1.
@@ -59,7 +59,7 @@ pub enum BreakerState {
 
 /// Whether the destination may be tried now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Permit {
+pub enum Permit {
     /// As much as there is.
     Free,
     /// One thing, whose outcome decides.
@@ -89,7 +89,7 @@ enum State {
 
 /// One destination's breaker.
 #[derive(Clone, Debug)]
-pub(super) struct Breaker {
+pub struct Breaker {
     state: State,
     force: Force,
     in_a_row: u32,
@@ -118,7 +118,7 @@ impl Default for Breaker {
 
 impl Breaker {
     /// Asks for a try. A probe is given once; its outcome must be told, or [`Breaker::unused`].
-    pub(super) fn permit(&mut self, now: Instant) -> Permit {
+    pub fn permit(&mut self, now: Instant) -> Permit {
         match self.force {
             Force::Open => return Permit::Wait(None),
             Force::Closed => return Permit::Free,
@@ -136,14 +136,14 @@ impl Breaker {
     }
 
     /// The probe was not made, or its outcome will never be known: the next one may be.
-    pub(super) fn unused(&mut self) {
+    pub fn unused(&mut self) {
         if let State::HalfOpen { probing } = &mut self.state {
             *probing = false;
         }
     }
 
     /// The destination did what was asked of it.
-    pub(super) fn succeeded(&mut self, now: Instant, limits: &BreakerLimits) {
+    pub fn succeeded(&mut self, now: Instant, limits: &BreakerLimits) {
         self.in_a_row = 0;
         self.count(now, limits, false);
         if let State::HalfOpen { .. } = self.state {
@@ -152,7 +152,7 @@ impl Breaker {
     }
 
     /// It did not. True when this opened the breaker.
-    pub(super) fn failed(&mut self, now: Instant, limits: &BreakerLimits) -> bool {
+    pub fn failed(&mut self, now: Instant, limits: &BreakerLimits) -> bool {
         self.in_a_row = self.in_a_row.saturating_add(1);
         self.count(now, limits, true);
         let opens = match self.state {
@@ -167,7 +167,7 @@ impl Breaker {
     }
 
     /// An operator takes it in hand or lets go of it.
-    pub(super) fn force(&mut self, force: Force) {
+    pub fn force(&mut self, force: Force) {
         if self.force != Force::Auto && force == Force::Auto {
             self.close();
         }
@@ -175,7 +175,7 @@ impl Breaker {
     }
 
     /// Whether nothing passes but a probe.
-    pub(super) fn holds(&self) -> bool {
+    pub fn holds(&self) -> bool {
         match self.force {
             Force::Open => true,
             Force::Closed => false,
@@ -184,7 +184,7 @@ impl Breaker {
     }
 
     /// What it shows.
-    pub(super) fn state(&self) -> BreakerState {
+    pub fn state(&self) -> BreakerState {
         match (self.force, self.state) {
             (Force::Open, _) => BreakerState::Isolated,
             (Force::Closed, _) | (Force::Auto, State::Closed) => BreakerState::Closed,
@@ -194,7 +194,7 @@ impl Breaker {
     }
 
     /// Failures since the last success.
-    pub(super) fn failures_in_a_row(&self) -> u32 {
+    pub fn failures_in_a_row(&self) -> u32 {
         self.in_a_row
     }
 

@@ -12,13 +12,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::builder::{Builder, Server};
 use super::options::{HubRouteOptions, ServerOptions};
-use crate::auth::{Anonymous, Authenticator, KeyNotice, Keys};
+use crate::auth::{Anonymous, Authenticator, KeyNotice, Keys, ServiceKeyConfig};
 use crate::conduit::{self, TaskDirectory};
 use crate::config::{Config, HubConfig};
 use crate::delivery::AckMode;
 use crate::hub::bench::BenchHub;
 use crate::hub::catalogue::Authentication;
-use crate::publish::{self, Door, Observer, Publish, TaskRegister};
+use crate::publish::{self, Door, Observer, Publish, TaskRegister, WebhookMetrics, Webhooks};
 use crate::store::{self, LocalStore, Store};
 
 const BENCH: &str = "bench";
@@ -42,7 +42,7 @@ pub fn run(config: Config) -> ExitCode {
 
 async fn serve(config: &Config) -> Result<ExitCode, AnyError> {
     let mut signals = Signals::new()?;
-    let keys = Keys::from_config(&config.auth, config.server.only_loopback())?;
+    let keys = Keys::from_config(&config.auth, &config.admin, config.server.only_loopback())?;
     let registry = Registry::new();
     let store = open_store(config, &registry).await?;
     let (server, door) = build(config, &keys, store, registry)?;
@@ -119,9 +119,19 @@ pub(super) fn build(
     }
     let server = builder.build()?;
     let door = Door::default();
+    let webhooks = Webhooks::start(
+        config.auth.service_keys.iter().filter_map(ServiceKeyConfig::webhook),
+        server.delivery(),
+        &config.publish,
+        &WebhookMetrics::new(&registry)?,
+        &server.tasks,
+        &server.stop,
+    );
     let routes = publish::router(Publish {
         delivery: server.delivery().clone(),
         service_keys: keys.service_keys.clone(),
+        admin: keys.admin.clone(),
+        webhooks,
         config: config.publish.clone(),
         door: door.clone(),
         observer: Some(Arc::new(Tasks(tasks.clone()))),

@@ -131,6 +131,12 @@ pub struct DeadFilter {
     pub subscriber: Option<SubscriberId>,
     /// Of this message.
     pub id: Option<MessageId>,
+    /// That died then or later.
+    pub died_from: Option<Moment>,
+    /// That died before.
+    pub died_before: Option<Moment>,
+    /// That stand behind this one.
+    pub after: Option<DeadKey>,
 }
 
 /// A part of a list.
@@ -162,6 +168,9 @@ pub struct Requeued {
     pub refused: Vec<(DeadKey, BadRequeue)>,
     /// Pairs that ended: with the current audience, those whose subscriber is not in it.
     pub ended: Vec<Ended>,
+    /// The last dead letter that was looked at. With `more`, this is where to go on
+    /// ([`DeadFilter::after`]).
+    pub last: Option<DeadKey>,
     /// Whether the limit of one call was met, and more fit the filter.
     pub more: bool,
 }

@@ -137,6 +137,18 @@ pub trait Store: Send + Sync + 'static {
     /// What became of the messages of an id: of one tenant, or of all.
     fn receipts(&self, id: MessageId, tenant: Option<Tenant>) -> Answer<Vec<Receipt>>;
 
+    /// Receipts of messages of which nothing is owed or dead, in the order in which that came to be
+    /// so: from a moment on, after a message that was told with that moment before.
+    fn settled_since(
+        &self,
+        since: Moment,
+        after: Option<MessageSeq>,
+        limit: usize,
+    ) -> Answer<Vec<Receipt>>;
+
+    /// Receipts of messages that expired for somebody, the last first.
+    fn expired(&self, limit: usize) -> Answer<Vec<Receipt>>;
+
     /// What the store counts.
     fn stats(&self) -> Answer<Stats>;
 

@@ -151,7 +151,7 @@ impl Delivery {
         }
     }
 
-    fn kept(&self) -> Result<&Arc<Acks>, NotAccepted> {
+    pub(super) fn kept(&self) -> Result<&Arc<Acks>, NotAccepted> {
         self.acks.as_ref().ok_or(NotAccepted::NotConfigured)
     }
 }

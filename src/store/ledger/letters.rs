@@ -12,17 +12,20 @@ use crate::store::record::{DeadRecord, Record};
 
 impl DeadFilter {
     fn fits(&self, key: DeadKey, message: &Message, dead: &DeadRecord) -> bool {
-        let Self { hub, tenant, reason, subscriber, id } = self;
+        let Self { hub, tenant, reason, subscriber, id, died_from, died_before, after: _ } = self;
         hub.as_ref().is_none_or(|hub| *hub == message.hub)
             && tenant.as_ref().is_none_or(|tenant| *tenant == message.tenant)
             && reason.is_none_or(|reason| reason == dead.reason)
             && subscriber.is_none_or(|subscriber| subscriber == key.subscriber)
             && id.as_ref().is_none_or(|id| *id == message.id)
+            && died_from.is_none_or(|from| from <= dead.at)
+            && died_before.is_none_or(|end| dead.at < end)
     }
 }
 
 impl Ledger {
     fn dead_keys(&self, filter: &DeadFilter, after: Option<DeadKey>, limit: usize) -> Vec<DeadKey> {
+        let after = after.max(filter.after);
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.dead
             .range((start, Bound::Unbounded))
@@ -99,6 +102,7 @@ impl Ledger {
         let mut keys = self.dead_keys(filter, None, limit.saturating_add(1));
         let mut requeued = Requeued { more: keys.len() > limit, ..Requeued::default() };
         keys.truncate(limit);
+        requeued.last = keys.last().copied();
         let mut by_message: BTreeMap<MessageSeq, Vec<SubscriberId>> = BTreeMap::new();
         for key in keys {
             by_message.entry(key.seq).or_default().push(key.subscriber);

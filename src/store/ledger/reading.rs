@@ -9,7 +9,7 @@ use super::{Body, Ledger, Message, RECEIPT_PAIRS_MAX};
 use crate::model::{MessageId, Tenant};
 use crate::store::dead_letter::DeadKey;
 use crate::store::message::{Content, Encoding, Owed, PairStatus};
-use crate::store::names::{MessageSeq, SubscriberId};
+use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::receipt::{Counts, PairReceipt, Receipt, Stats};
 
 /// Something whose content may still have to be read from the log.
@@ -104,6 +104,32 @@ impl Ledger {
         seqs.filter_map(|&seq| self.visible(seq).map(|message| (seq, message)))
             .filter(|(_, message)| tenant.is_none_or(|tenant| *tenant == message.tenant))
             .map(|(seq, message)| self.receipt(seq, message))
+            .collect()
+    }
+
+    pub(in crate::store) fn settled_since(
+        &self,
+        since: Moment,
+        after: Option<MessageSeq>,
+        limit: usize,
+    ) -> Vec<Receipt> {
+        let since = since.after(self.config.receipt_life());
+        let start = match after {
+            Some(seq) => Bound::Excluded((since, seq)),
+            None => Bound::Included((since, MessageSeq(0))),
+        };
+        let over = self.over.range((start, Bound::Unbounded));
+        over.filter_map(|(_, seq)| Some(self.receipt(*seq, self.visible(*seq)?)))
+            .take(limit)
+            .collect()
+    }
+
+    pub(in crate::store) fn expired(&self, limit: usize) -> Vec<Receipt> {
+        let over = self.over.iter().rev();
+        over.filter_map(|(_, seq)| self.visible(*seq).map(|message| (*seq, message)))
+            .filter(|(_, message)| message.counts.expired > 0)
+            .map(|(seq, message)| self.receipt(seq, message))
+            .take(limit)
             .collect()
     }
 

@@ -143,6 +143,20 @@ impl Store for LocalStore {
         self.read(|ledger| ledger.receipts(&id, tenant.as_ref()))
     }
 
+    fn settled_since(
+        &self,
+        since: Moment,
+        after: Option<MessageSeq>,
+        limit: usize,
+    ) -> Answer<Vec<Receipt>> {
+        let limit = limit.min(LIMIT_MAX);
+        self.read(|ledger| ledger.settled_since(since, after, limit))
+    }
+
+    fn expired(&self, limit: usize) -> Answer<Vec<Receipt>> {
+        self.read(|ledger| ledger.expired(limit.min(LIMIT_MAX)))
+    }
+
     fn stats(&self) -> Answer<Stats> {
         self.read(|ledger| ledger.stats())
     }

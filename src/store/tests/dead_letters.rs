@@ -192,3 +192,44 @@ fn a_requeue_keeps_within_what_may_be_pending() {
         assert_eq!(world.dead().len(), 1);
     });
 }
+
+#[test]
+fn a_filter_by_time_of_death_has_a_beginning_and_an_open_end() {
+    with_each_store(|world| {
+        let a = world.stock("u", "c");
+        let mut times = Vec::new();
+        for n in 0..3 {
+            let seq = world.publish(&format!("m{n}"), Audience::all()).seq;
+            times.push(world.now);
+            die(world, a, seq, Reason::TimedOut);
+            world.pass(1);
+        }
+        let (died_from, died_before) = (Some(times[1]), Some(times[2]));
+        let filter = DeadFilter { died_from, died_before, ..all() };
+        let found = world.wait(world.store.dead_letters(filter.clone(), None, 9)).letters;
+        assert_eq!(found.iter().map(|own| own.id.as_str()).collect::<Vec<_>>(), ["m1"]);
+        assert_eq!(world.wait(world.store.purge(filter, 9, world.now)).len(), 1);
+        assert_eq!(world.dead().len(), 2);
+    });
+}
+
+#[test]
+fn a_requeue_goes_on_behind_those_it_could_not_send() {
+    with_each_store(|world| {
+        let (a, b) = (world.session("u", "tab", "c"), world.session("v", "tab", "d"));
+        for n in 0..2 {
+            let seq = world.publish(&format!("m{n}"), Audience::all()).seq;
+            die(world, a, seq, Reason::TimedOut);
+            die(world, b, seq, Reason::TimedOut);
+        }
+        world.end(a);
+        let requeue = |after| {
+            let filter = DeadFilter { after, ..all() };
+            world.wait(world.store.requeue(filter, Target::SameSubscriber, 2, world.now))
+        };
+        let first = requeue(None);
+        assert_eq!((first.letters, first.refused.len(), first.more), (1, 1, true));
+        let second = requeue(first.last);
+        assert_eq!((second.letters, second.refused.len(), second.more), (1, 1, false));
+    });
+}

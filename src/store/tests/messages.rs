@@ -3,7 +3,7 @@
 use super::world::{content, group, message, small, tenant, with_each, with_each_store};
 use crate::model::{Audience, ConnectionId, MessageId, Tenant};
 use crate::store::{
-    Acceptance, Config, MessageSeq, NewMessage, Outcome, PairStatus, Reason, Refusal,
+    Acceptance, Config, MessageSeq, NewMessage, Outcome, PairStatus, Reason, Receipt, Refusal,
 };
 use std::time::Duration;
 
@@ -233,5 +233,33 @@ fn the_last_snapshot_of_a_task_is_kept_while_there_is_room() {
         let large = vec![0; 17 * 1_048_576].into();
         assert!(!world.wait(world.store.put_snapshot("t4".into(), large, world.now)));
         assert_eq!(tenant().as_str(), "billing");
+    });
+}
+
+#[test]
+fn settled_messages_are_told_in_order_of_settlement_and_those_that_expired_apart() {
+    with_each_store(|world| {
+        let a = world.stock("u", "c");
+        for id in ["m1", "m2", "m3"] {
+            let expires_at = (id == "m3").then(|| world.now.after(Duration::from_secs(60)));
+            world.publish_message(NewMessage { expires_at, ..message(id, Audience::all()) });
+        }
+        let start = world.now;
+        world.ack(a, "m2");
+        world.pass(1);
+        let later = world.now;
+        world.ack(a, "m1");
+        world.pass(60);
+        world.sweep();
+        let ids = |receipts: Vec<Receipt>| -> Vec<String> {
+            receipts.iter().map(|own| own.id.to_string()).collect()
+        };
+        let since =
+            |moment, after, limit| world.wait(world.store.settled_since(moment, after, limit));
+        assert_eq!(ids(since(start, None, 9)), ["m2", "m1", "m3"]);
+        assert_eq!(ids(since(later, None, 1)), ["m1"]);
+        let first = since(start, None, 1).remove(0);
+        assert_eq!(ids(since(start, Some(first.seq), 9)), ["m1", "m3"]);
+        assert_eq!(ids(world.wait(world.store.expired(9))), ["m3"]);
     });
 }
