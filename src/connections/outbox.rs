@@ -97,8 +97,7 @@ pub(super) struct Outbox {
     closing: Option<Closing>,
     /// Where fan-outs wait while a returning client is served.
     aside: Option<Box<Aside>>,
-    /// The flusher has it on its list, or waits for its socket: it comes in any case.
-    queued: bool,
+    flusher: Flusher,
     /// A session is in its turn and will flush at the end.
     held: bool,
     /// Something was appended while `held`.
@@ -116,6 +115,18 @@ pub(super) struct News {
     pub(super) written: Vec<NonZeroU64>,
     /// There is room for a marked frame again.
     pub(super) room: bool,
+}
+
+/// Whether the flusher comes in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Flusher {
+    /// Not unless it is told.
+    #[default]
+    Away,
+    /// It has the connection on its list.
+    Listed,
+    /// It waits until this outlet's socket takes more.
+    Waiting,
 }
 
 /// An outbox that takes no more frames.
@@ -214,6 +225,8 @@ impl Outbox {
 
     /// Takes the outlet away; frames wait from now on.
     pub(super) fn detach(&mut self) -> Option<Outlet> {
+        // Whoever waits for the old socket does not come for the next one.
+        self.flusher = Flusher::Away;
         self.begun = None;
         self.begun_mark = None;
         self.stuck_since_ms = None;
@@ -254,6 +267,10 @@ impl Outbox {
     }
 
     pub(super) fn set_pong(&mut self, frame: Bytes) -> Wake {
+        // Nothing may follow a close frame (RFC 6455, 5.5.1).
+        if self.closing.is_some() {
+            return Wake::Nobody;
+        }
         self.pong = Some(frame);
         self.mark()
     }
@@ -341,9 +358,9 @@ impl Outbox {
                 self.held_back = true;
                 Wake::Nobody
             }
-            Some(Outlet::Direct(_)) if self.queued => Wake::Nobody,
+            Some(Outlet::Direct(_)) if self.flusher != Flusher::Away => Wake::Nobody,
             Some(Outlet::Direct(_)) => {
-                self.queued = true;
+                self.flusher = Flusher::Listed;
                 Wake::Flusher
             }
         }

@@ -89,7 +89,7 @@ impl Delivery {
         tasks: TaskTracker,
     ) -> Self {
         let registries = hubs.into_iter().map(|hub| (hub, Registry::new(node.clone()))).collect();
-        let questions = Questions::new(metrics.questions_open.clone());
+        let questions = Questions::new(&metrics);
         Self { backplane, registries, questions, metrics, tasks, acks: None }
     }
 

@@ -1,13 +1,13 @@
 //! What this room counts.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::call::Reply;
 use super::error::{CallError, HubError};
-use crate::model::HubName;
+use crate::model::{Counting, HubName};
 
 /// Labels of [`Metrics::invocations`]; none comes from a client.
-const OUTCOMES: [&str; 8] = [
+const OUTCOMES: [&str; 9] = [
     "ok",
     "client_error",
     "internal_error",
@@ -16,6 +16,7 @@ const OUTCOMES: [&str; 8] = [
     "unauthorized",
     "wrong_kind",
     "id_in_use",
+    "too_many_calls",
 ];
 
 /// The room's metrics, shared by all hubs.
@@ -32,22 +33,24 @@ pub struct Metrics {
 impl Metrics {
     /// Registers the room's metrics. Errors when the registry has them already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let invocations = IntCounterVec::new(
-            Opts::new("hub_invocations_total", "Invocations by outcome"),
-            &["hub", "outcome"],
-        )?;
-        let sessions = IntGaugeVec::new(
-            Opts::new("hub_sessions", "Conversations under way, after their handshake"),
-            &["hub"],
-        )?;
-        let handshakes_refused = IntCounterVec::new(
-            Opts::new("hub_handshakes_refused_total", "Handshakes that did not succeed"),
-            &["hub"],
-        )?;
-        registry.register(Box::new(invocations.clone()))?;
-        registry.register(Box::new(sessions.clone()))?;
-        registry.register(Box::new(handshakes_refused.clone()))?;
-        Ok(Self { invocations, sessions, handshakes_refused })
+        let counting = Counting(registry);
+        Ok(Self {
+            invocations: counting.counters(
+                "hub_invocations_total",
+                "Invocations by outcome",
+                &["hub", "outcome"],
+            )?,
+            sessions: counting.gauges(
+                "hub_sessions",
+                "Conversations under way, after their handshake",
+                &["hub"],
+            )?,
+            handshakes_refused: counting.counters(
+                "hub_handshakes_refused_total",
+                "Handshakes that did not succeed",
+                &["hub"],
+            )?,
+        })
     }
 
     pub(super) fn of_hub(&self, hub: &HubName) -> Counters {
@@ -79,6 +82,7 @@ impl Counters {
             Err(CallError::Unauthorized) => 5,
             Err(CallError::IsStreaming | CallError::NotStreaming) => 6,
             Err(CallError::IdInUse) => 7,
+            Err(CallError::TooManyCalls { .. }) => 8,
         };
         self.outcomes[place].inc();
     }

@@ -107,13 +107,13 @@ pub(super) fn build(
             Authentication::VirtualKey => keys.virtual_keys.clone(),
         };
         let options = own.hub_options(&definition.name, &definition.acks);
-        builder = builder.hub(definition.path, hub, options, route(own, authenticator));
+        builder = builder.hub(definition.path, hub, options, route(config, own, authenticator));
         names.push(definition.name);
     }
     let bench = config.hub(BENCH);
     if let Some(own) = bench {
-        let (options, route) =
-            (own.hub_options(BENCH, &BENCH_ACKS), route(own, Arc::new(Anonymous)));
+        let options = own.hub_options(BENCH, &BENCH_ACKS);
+        let route = route(config, own, Arc::new(Anonymous));
         builder = builder.hub(BENCH_PATH, BenchHub, options, route);
         names.push(BENCH.to_owned());
     }
@@ -142,10 +142,14 @@ pub(super) fn build(
     Ok((server.merge(routes), door))
 }
 
-fn route(own: &HubConfig, authenticator: Arc<dyn Authenticator>) -> HubRouteOptions {
+fn route(
+    config: &Config,
+    own: &HubConfig,
+    authenticator: Arc<dyn Authenticator>,
+) -> HubRouteOptions {
     HubRouteOptions {
         authenticator,
-        settings: own.connection_settings(),
+        settings: own.connection_settings(&config.transport),
         transports: own.transports,
         negotiate_version_min: 0,
     }
