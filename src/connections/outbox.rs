@@ -95,15 +95,26 @@ pub(super) struct Outbox {
     ack: Option<Bytes>,
     replay: Option<Box<Replay>>,
     closing: Option<Closing>,
-    flusher: Flusher,
     /// Where fan-outs wait while a returning client is served.
     aside: Option<Box<Aside>>,
+    flusher: Flusher,
     /// A session is in its turn and will flush at the end.
     held: bool,
     /// Something was appended while `held`.
     held_back: bool,
     /// Since when no byte could be written although some wait, in milliseconds of the node.
     pub(super) stuck_since_ms: Option<u64>,
+}
+
+/// What has happened since somebody asked.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Frames have left, or the outlet has.
+    pub(super) changed: bool,
+    /// Marked frames that were written completely.
+    pub(super) written: Vec<NonZeroU64>,
+    /// There is room for a marked frame again.
+    pub(super) room: bool,
 }
 
 /// Whether the flusher comes in any case.
@@ -116,17 +127,6 @@ enum Flusher {
     Listed,
     /// It waits until this outlet's socket takes more.
     Waiting,
-}
-
-/// What has happened since somebody asked.
-#[derive(Debug, Default)]
-pub(super) struct News {
-    /// Frames have left, or the outlet has.
-    pub(super) changed: bool,
-    /// Marked frames that were written completely.
-    pub(super) written: Vec<NonZeroU64>,
-    /// There is room for a marked frame again.
-    pub(super) room: bool,
 }
 
 /// An outbox that takes no more frames.

@@ -104,6 +104,30 @@ impl Delivery {
         Self::new(node, Arc::new(crate::backplane::InProcess), hubs, metrics, tasks)
     }
 
+    /// As [`Delivery::alone`], with a store in memory, driven until `stop`.
+    #[cfg(test)]
+    pub(crate) fn alone_keeping(
+        node: &Arc<Connections>,
+        hub: (HubName, HubAcks),
+        tasks: TaskTracker,
+        stop: &CancellationToken,
+    ) -> Arc<Self> {
+        use crate::store::{Config, LocalStore, Metrics as StoreMetrics};
+        let registry = prometheus::Registry::new();
+        let metrics = StoreMetrics::new(&registry).unwrap();
+        let keeping = Keeping {
+            store: Arc::new(LocalStore::in_memory(Config::default(), metrics)),
+            config: acks::Config::default(),
+            metrics: acks::Metrics::new(&registry).unwrap(),
+        };
+        let metrics = Metrics::new(&registry).unwrap();
+        let backplane = Arc::new(crate::backplane::InProcess);
+        let delivery =
+            Self::keeping(node, backplane, [hub].into(), metrics, tasks.clone(), keeping);
+        tasks.spawn(delivery.clone().run(stop.clone()));
+        delivery
+    }
+
     /// Whether a hub is configured.
     pub fn has_hub(&self, hub: &str) -> bool {
         self.registries.contains_key(hub)

@@ -196,3 +196,28 @@ fn answer(core: &Core, invocation: &Invocation, value: &dyn ToWire) -> Result<Re
     let encoded = encode::completion_value(core.protocol(), id, value);
     encoded.map(Reply::Completion).map_err(|error| CallError::Failed(error.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::{Context, HubResult};
+
+    struct OwnNack;
+
+    impl Hub for OwnNack {
+        type State = ();
+
+        fn methods(&self, methods: &mut Methods<Self>) {
+            methods.add("nackMessage", async |_: Context<Self>| HubResult::Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_hubs_own_method_of_the_same_name_stays_the_hubs() {
+        let mut methods = Methods::of(&OwnNack);
+        add_to(&mut methods);
+        let needs_permit = |name: &str| methods.find(name).unwrap().needs_permit();
+        assert!(needs_permit("NackMessage"));
+        assert!(!needs_permit("AcknowledgeMessage"));
+    }
+}

@@ -112,8 +112,8 @@ pub(super) fn build(
     }
     let bench = config.hub(BENCH);
     if let Some(own) = bench {
-        let (options, route) =
-            (own.hub_options(BENCH, &BENCH_ACKS), route(config, own, Arc::new(Anonymous)));
+        let options = own.hub_options(BENCH, &BENCH_ACKS);
+        let route = route(config, own, Arc::new(Anonymous));
         builder = builder.hub(BENCH_PATH, BenchHub, options, route);
         names.push(BENCH.to_owned());
     }

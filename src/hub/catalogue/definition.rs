@@ -261,6 +261,24 @@ mod tests {
     }
 
     #[test]
+    fn a_returning_session_is_asked_for_the_guard_of_each_group() {
+        let guarded = "[[methods]]\nname = \"M\"\nparameters = 1\njoin = \"g-{0}\"\n\
+            guard = \"never\"\nrefusals = { closed = \"No.\" }\n";
+        let roles = "[[methods]]\nname = \"R\"\njoin = \"admins\"\nroles = [\"admin\"]\n";
+        let open = "[[methods]]\nname = \"O\"\njoin = \"open\"\n";
+        let on_connect = "groups_on_connect = [\"g-all\"]\n";
+        let hub = plan(&format!("{on_connect}{guarded}{roles}{open}")).unwrap();
+        let mut caller = Caller::default();
+        for (group, allowed) in
+            [("g-7", false), ("g-all", true), ("admins", false), ("open", true), ("given", true)]
+        {
+            assert_eq!(hub.allows(&caller, group), allowed, "{group}");
+        }
+        caller.roles.push("admin".into());
+        assert!(hub.allows(&caller, "admins"));
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_with_hub_and_place() {
         let method = |rest: &str| format!("[[methods]]\nname = \"M\"\n{rest}\n");
         let twice = method("leave = \"g\"") + &method("leave = \"g\"").replace("\"M\"", "\"m\"");

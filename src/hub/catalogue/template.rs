@@ -62,8 +62,7 @@ impl Template {
         parameters: usize,
     ) -> Vec<Vec<String>> {
         let mut found = Vec::new();
-        let arguments = vec![None; parameters];
-        split(&self.0, name, caller, &arguments, &mut found);
+        split(&self.0, name, caller, &vec![None; parameters], &mut found);
         found
     }
 
