@@ -45,13 +45,11 @@ fn store_section(flags: &Flags, store: &Path) -> Vec<String> {
     let mut lines = vec![
         "[store]".into(),
         format!("mode = \"{}\"", flags.store.name()),
-        format!("sessions_per_caller_max = {}", flags.subscribers.max(32)),
     ];
     if flags.store == Store::Embedded {
         lines.push(format!("path = {:?}", store.display().to_string()));
     }
     if !kinds.is_empty() {
-        lines.push("session_ttl_seconds = 10".into());
         lines.extend(["reserve_mib = 8", "segment_mib = 4"].map(String::from));
     }
     if kinds.contains(&Kind::FullStore) {
@@ -60,6 +58,11 @@ fn store_section(flags: &Flags, store: &Path) -> Vec<String> {
         lines.extend(
             ["pending_per_tenant_max = 1000000", "mib_per_tenant_max = 1024"].map(String::from),
         );
+    }
+    lines.push("[session]".into());
+    lines.push(format!("per_caller_max = {}", flags.subscribers.max(32)));
+    if !kinds.is_empty() {
+        lines.push("ttl_seconds = 10".into());
     }
     lines
 }
@@ -77,7 +80,7 @@ mod tests {
         };
         let faulty = text(&[]);
         for line in
-            ["ack_timeout_ms = 1000", "session_ttl_seconds = 10", "pending_per_tenant_max = 3000"]
+            ["ack_timeout_ms = 1000", "ttl_seconds = 10", "pending_per_tenant_max = 3000"]
         {
             assert!(faulty.contains(line), "{faulty}");
         }
