@@ -8,6 +8,7 @@ use crate::records::{Answer, Published, Seen};
 
 /// `GET /api/v1/delivery/stats`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StatsBody", into = "StatsBody")]
 pub(crate) struct Stats {
     pub(crate) targeted: u64,
     pub(crate) acknowledged: u64,
@@ -19,6 +20,62 @@ pub(crate) struct Stats {
     pub(crate) accepted: u64,
     pub(crate) settled: u64,
     pub(crate) open: u64,
+}
+
+/// The body that carries [`Stats`].
+#[derive(Serialize, Deserialize)]
+struct StatsBody {
+    pairs: Pairs,
+    messages: Messages,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Pairs {
+    targeted: u64,
+    acknowledged: u64,
+    unconfirmed: u64,
+    expired: u64,
+    dead: u64,
+    purged: u64,
+    pending: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Messages {
+    accepted: u64,
+    settled: u64,
+    open: u64,
+}
+
+impl From<StatsBody> for Stats {
+    fn from(StatsBody { pairs, messages }: StatsBody) -> Self {
+        let Pairs { targeted, acknowledged, unconfirmed, expired, dead, purged, pending } = pairs;
+        let Messages { accepted, settled, open } = messages;
+        Self {
+            targeted,
+            acknowledged,
+            unconfirmed,
+            expired,
+            dead,
+            purged,
+            pending,
+            accepted,
+            settled,
+            open,
+        }
+    }
+}
+
+impl From<Stats> for StatsBody {
+    fn from(stats: Stats) -> Self {
+        let Stats { targeted, acknowledged, unconfirmed, expired, dead, purged, pending, .. } =
+            stats;
+        let Stats { accepted, settled, open, .. } = stats;
+        Self {
+            pairs: Pairs { targeted, acknowledged, unconfirmed, expired, dead, purged, pending },
+            messages: Messages { accepted, settled, open },
+        }
+    }
 }
 
 /// `GET /api/v1/messages/{id}`, as far as it matters here.

@@ -42,10 +42,7 @@ pub(crate) fn configuration(flags: &Flags, port: u16, store: &Path) -> String {
 
 fn store_section(flags: &Flags, store: &Path) -> Vec<String> {
     let kinds = flags.kinds();
-    let mut lines = vec![
-        "[store]".into(),
-        format!("mode = \"{}\"", flags.store.name()),
-    ];
+    let mut lines = vec!["[store]".into(), format!("mode = \"{}\"", flags.store.name())];
     if flags.store == Store::Embedded {
         lines.push(format!("path = {:?}", store.display().to_string()));
     }
@@ -79,9 +76,7 @@ mod tests {
             configuration(&flags, 5, Path::new("/x"))
         };
         let faulty = text(&[]);
-        for line in
-            ["ack_timeout_ms = 1000", "ttl_seconds = 10", "pending_per_tenant_max = 3000"]
-        {
+        for line in ["ack_timeout_ms = 1000", "ttl_seconds = 10", "pending_per_tenant_max = 3000"] {
             assert!(faulty.contains(line), "{faulty}");
         }
         let measuring = text(&["--faults", "none", "--rate", "max"]);
