@@ -96,7 +96,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             enabled: false,
-            mode: Mode::Memory,
+            mode: Mode::Embedded,
             path: PathBuf::from("./data"),
             reserve_mib: 64,
             segment_mib: 32,
