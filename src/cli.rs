@@ -4,6 +4,7 @@
 //! bad configuration).
 //! Never knows: how anything is done.
 
+mod dead_letters;
 mod hash_key;
 mod healthcheck;
 mod http;
@@ -47,6 +48,8 @@ enum Command {
     Healthcheck(healthcheck::Arguments),
     /// Publish one message.
     Publish(publish::Arguments),
+    /// What could not be delivered: list, show, send again, throw away, export.
+    DeadLetters(dead_letters::Arguments),
     /// Connect to a hub and print its events as JSON lines.
     Listen(listen::Arguments),
 }
@@ -105,6 +108,7 @@ pub fn run(
         Command::HashKey => hash_key::run(),
         Command::Healthcheck(arguments) => block_on(healthcheck::run(arguments, environment)),
         Command::Publish(arguments) => block_on(publish::run(arguments, environment)),
+        Command::DeadLetters(arguments) => block_on(dead_letters::run(arguments, environment)),
         Command::Listen(arguments) => block_on(listen::run(arguments)),
     }
 }
@@ -169,6 +173,9 @@ mod tests {
             (&["--lisen", "x"], &[]),
             (&["publish", "News"], &[]),
             (&["publish", "--all", "--user", "u", "News"], &[]),
+            (&["dead-letters"], &[]),
+            (&["dead-letters", "show"], &[]),
+            (&["dead-letters", "list", "--offline", "--url", "http://x"], &[]),
             (&["serve"], &bad),
             (&["check-config"], &bad),
             (&["check-config", "--config", "/nonexistent/gateway.toml"], &[]),

@@ -17,9 +17,11 @@ mod known;
 mod load;
 mod overlay;
 mod server;
+mod session;
 
 pub use environment::Environment;
 pub use gathered::Config;
 pub use hub::HubConfig;
 pub use load::{BadConfig, Overrides};
 pub use server::ServerConfig;
+pub use session::SessionConfig;

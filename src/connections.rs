@@ -28,7 +28,7 @@ mod sink;
 mod tests;
 
 pub use config::{Config, Settings};
-pub use connection::{Connection, NewConnection, NotResumable, SendError};
+pub use connection::{Connection, Given, NewConnection, NotResumable, SendError};
 pub use end::End;
 pub use frame::Frame;
 pub use metrics::Metrics;
@@ -36,4 +36,4 @@ pub use node::Connections;
 pub use outbox::Pulled;
 pub use pipe::{Pipe, Read};
 pub use registry::{GroupFull, Registry};
-pub use sink::{Endpoint, Inbound, Opening, Outlet, Sink, Source};
+pub use sink::{Endpoint, Inbound, Opening, Outlet, Sink, Source, Witness};

@@ -1,12 +1,14 @@
 //! Hub: one client's conversation, and what a hub's author writes.
 //!
 //! Owns: the [`Hub`] trait, the session with one client (handshake, invocations, streams, uploads,
-//! client results, stateful counting, last words), filters around every invocation.
+//! client results, acks, stateful counting, last words), filters around every invocation.
 //! Never knows: sockets, Redis, HTTP, the product.
 //!
 //! An author reads `definition`, `methods`, `context` and `clients`. A message walks through
 //! `host` → `greeting` → `session` → `dispatch` → `call` (filters) → the method of `handler`, and
-//! its answer goes into the connection's outbox. `farewell` has the last words.
+//! its answer goes into the connection's outbox. `farewell` has the last words. Who a client is
+//! across its connections says `arrival`; `returning` gives it back what it had, and `ack_methods`
+//! hears what it says about messages.
 //!
 //! Promise: one client's messages are handled strictly in order, in one task; every event that a
 //! method sends on this node is queued before its completion; every wait ends.
@@ -14,7 +16,9 @@
 pub mod bench;
 pub mod catalogue;
 
+mod ack_methods;
 mod argument;
+mod arrival;
 mod call;
 mod clients;
 mod context;
@@ -31,8 +35,10 @@ mod host;
 mod methods;
 mod metrics;
 mod options;
+mod query;
 mod question;
 mod recipients;
+mod returning;
 mod running;
 mod seat;
 mod session;

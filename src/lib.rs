@@ -12,6 +12,7 @@ pub mod protocol;
 pub mod backplane;
 pub mod client;
 pub mod connections;
+pub mod store;
 
 pub mod delivery;
 pub mod transport;

@@ -15,5 +15,5 @@ pub use audience::{Audience, Subject};
 pub use caller::Caller;
 pub use counting::Counting;
 pub use envelope::{Class, Envelope, Priority};
-pub use ids::{BadMessageId, ConnectionId, GroupName, HubName, MessageId, UserId};
+pub use ids::{BadMessageId, ConnectionId, GroupName, HubName, MessageId, Tenant, UserId};
 pub use setting::BadSetting;

@@ -14,6 +14,7 @@ mod convert;
 pub mod encode;
 mod encoded;
 mod event;
+mod fields;
 mod framing;
 pub mod handshake;
 mod json;
@@ -26,6 +27,7 @@ mod wire;
 pub use arguments::Arguments;
 pub use encoded::{Encoded, FrameKind};
 pub use event::Event;
+pub use fields::{Field, FieldPlace};
 pub use framing::{DEPTH_MAX, FrameError};
 pub use message::{
     Close, Completion, DecodeError, HubMessage, Invocation, InvocationKind, Outcome,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::secret::Secret;
 use super::table::parse_hash;
+use super::webhook::{self, WebhookEvent};
 use crate::model::BadSetting;
 
 /// How a development key begins; Conduit's own keys begin the same.
@@ -50,6 +51,12 @@ pub struct ServiceKeyConfig {
     pub name: String,
     /// SHA-256 of the key in hex (`conduit-realtime hash-key`).
     pub sha256: String,
+    /// Where the tenant is told what became of its acknowledged messages.
+    pub webhook_url: Option<String>,
+    /// What these calls are signed with.
+    pub webhook_secret: Option<Secret>,
+    /// What it is told besides expiry and death.
+    pub webhook_events: Vec<WebhookEvent>,
 }
 
 impl Config {
@@ -76,6 +83,7 @@ impl Config {
             let at = format!("auth.service_keys[{index}]");
             check_key(&at, &key.name, &key.sha256, &mut seen, &mut found);
         }
+        webhook::check_all(&self.service_keys, &mut found);
         if self.development_key.as_ref().is_some_and(|key| !is_development_key(key.expose())) {
             let shape = format!("must be {KEY_PREFIX} and {KEY_LENGTH} characters of A-Z a-z 0-9");
             found.push(BadSetting::new("auth.development_key", shape));

@@ -1,36 +1,11 @@
 //! Service keys: the back ends that publish.
 
-use std::fmt;
-use std::sync::Arc;
-
 use http::HeaderMap;
 
 use super::config::ServiceKeyConfig;
 use super::credential;
 use super::table::{KeyTable, parse_hash};
-
-/// Whose budget a published message uses: the name of its service key.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Tenant(Arc<str>);
-
-impl Tenant {
-    /// The configured name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for Tenant {
-    fn from(name: &str) -> Self {
-        Self(name.into())
-    }
-}
-
-impl fmt::Display for Tenant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use crate::model::Tenant;
 
 /// All service keys of this node.
 pub struct ServiceKeys {
@@ -60,7 +35,11 @@ mod tests {
     #[test]
     fn a_service_key_names_its_tenant() {
         let sha256 = hash_key(b"k");
-        let keys = ServiceKeys::new(&[ServiceKeyConfig { name: "billing".into(), sha256 }]);
+        let keys = ServiceKeys::new(&[ServiceKeyConfig {
+            name: "billing".into(),
+            sha256,
+            ..ServiceKeyConfig::default()
+        }]);
         let tenant = |name: &'static str, value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());

@@ -11,7 +11,8 @@ use tokio::net::TcpStream;
 
 /// For everything, from the connection to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-const ANSWER_BYTES_MAX: usize = 1_048_576;
+/// An answer that is held as a whole; a page of a thousand dead letters has room in it.
+pub(super) const ANSWER_BYTES_MAX: usize = 8_388_608;
 
 /// What came back.
 #[derive(Debug)]
@@ -35,8 +36,7 @@ pub(super) async fn call(
         let stream = stream.map_err(|error| format!("{server} is not reachable: {error}"))?;
         exchange(stream, request).await.map_err(|error| format!("{server}: {error}"))
     };
-    let late = |_elapsed| Err(format!("{server} did not answer within {} s", TIMEOUT.as_secs()));
-    tokio::time::timeout(TIMEOUT, call).await.unwrap_or_else(late)
+    in_time(server, call).await?
 }
 
 async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> Result<Answer, String> {
@@ -55,6 +55,50 @@ async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> Result<An
         answer = &mut answer => answer,
         _over = connection => answer.await,
     }
+}
+
+/// Reads an answer of any length: success piece by piece, for `each`, a refusal as a whole. The
+/// time-out is for the answer's head and for each piece.
+pub(super) async fn download(
+    server: &str,
+    path: &str,
+    key: Option<&str>,
+    mut each: impl FnMut(&[u8]),
+) -> Result<Answer, String> {
+    let target = Target::parse(server)?;
+    let request = target.request(Method::GET, path, key, Vec::new())?;
+    let words = |error: hyper::Error| format!("{server}: {error}");
+    let open = async {
+        let stream = TcpStream::connect((target.host.as_str(), target.port)).await;
+        let stream = stream.map_err(|error| format!("{server} is not reachable: {error}"))?;
+        http1::handshake(TokioIo::new(stream)).await.map_err(words)
+    };
+    let (mut sender, connection) = in_time(server, open).await??;
+    let answer = async {
+        let response = in_time(server, sender.send_request(request)).await?.map_err(words)?;
+        let status = response.status().as_u16();
+        let mut body = response.into_body();
+        let mut refusal = Vec::new();
+        while let Some(frame) = in_time(server, body.frame()).await? {
+            let frame = frame.map_err(words)?;
+            match frame.data_ref() {
+                Some(data) if status == 200 => each(data),
+                Some(data) if refusal.len() < ANSWER_BYTES_MAX => refusal.extend_from_slice(data),
+                Some(_) | None => {}
+            }
+        }
+        Ok(Answer { status, body: refusal.into() })
+    };
+    tokio::pin!(answer);
+    tokio::select! {
+        answer = &mut answer => answer,
+        _over = connection => answer.await,
+    }
+}
+
+async fn in_time<T>(server: &str, work: impl Future<Output = T>) -> Result<T, String> {
+    let late = |_elapsed| format!("{server} did not answer within {} s", TIMEOUT.as_secs());
+    tokio::time::timeout(TIMEOUT, work).await.map_err(late)
 }
 
 /// Where a server is.

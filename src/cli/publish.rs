@@ -115,7 +115,7 @@ pub(super) fn raw(words: &[String]) -> Result<Vec<&RawValue>, String> {
 }
 
 /// A problem in words, or whatever else came.
-fn refused(status: u16, body: &[u8]) -> String {
+pub(super) fn refused(status: u16, body: &[u8]) -> String {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
     match problem["detail"].as_str() {
         Some(detail) => format!("refused with {status}: {detail}"),
@@ -124,7 +124,7 @@ fn refused(status: u16, body: &[u8]) -> String {
 }
 
 /// A name as one segment of a path.
-fn segment(name: &str) -> String {
+pub(super) fn segment(name: &str) -> String {
     let mut out = String::new();
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -9,6 +9,13 @@ pub(super) fn say(line: &str) {
     let _ = out.flush();
 }
 
+/// A part of a result, as it is.
+pub(super) fn say_raw(part: &[u8]) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(part);
+    let _ = out.flush();
+}
+
 /// One line about what went wrong.
 pub(super) fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");

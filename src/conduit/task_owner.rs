@@ -32,6 +32,11 @@ impl Guard for TaskOwner {
         let own = caller.claim("virtual_key_id").and_then(|id| id.parse().ok());
         if own == Some(owner) { Ok(()) } else { Err("foreign") }
     }
+
+    /// The directory is in memory and forgets: a task it does not know any more is nobody else's.
+    fn allows_again(&self, caller: &Caller, arguments: &[String]) -> bool {
+        matches!(self.check(caller, arguments), Ok(()) | Err("unknown"))
+    }
 }
 
 #[cfg(test)]
@@ -54,6 +59,13 @@ mod tests {
         assert_eq!(check("2", "7"), Err("foreign"));
         assert_eq!(check("1", "8"), Err("unknown"));
         assert_eq!(check("1", " \t"), Err("blank"));
+        let again = |key: &str, task: &str| {
+            let mut caller = Caller::of_user(key);
+            caller.claims.insert("virtual_key_id".into(), key.into());
+            rule.allows_again(&caller, &[task.to_owned()])
+        };
+        assert!(again("1", "7") && !again("2", "7"));
+        assert!(again("1", "8"), "forgotten, as after a restart");
         assert_eq!(rule.check(&Caller::default(), &["7".to_owned()]), Err("foreign"));
         assert_eq!(rule.check(&Caller::default(), &[]), Err("blank"));
     }

@@ -6,10 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::hub::HubConfig;
 use super::server::ServerConfig;
-use crate::auth::{self, Secret, ServiceKeyConfig, VirtualKeyConfig};
+use super::session::SessionConfig;
+use crate::auth::{self, Secret, ServiceKeyConfig, VirtualKeyConfig, WebhookEvent};
 use crate::connections;
+use crate::delivery::{self, AckMode};
 use crate::model::BadSetting;
 use crate::publish;
+use crate::store;
 use crate::transport::{self, Cors};
 
 /// Every room's settings in one place.
@@ -20,6 +23,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Who may come in.
     pub auth: auth::Config,
+    /// Who operates the node.
+    pub admin: auth::AdminConfig,
     /// Which web pages may.
     pub cors: Cors,
     /// Connections and their outboxes.
@@ -28,6 +33,12 @@ pub struct Config {
     pub transport: transport::Config,
     /// The back end's door.
     pub publish: publish::Config,
+    /// What must not be forgotten.
+    pub store: store::Config,
+    /// How long clients are remembered.
+    pub session: SessionConfig,
+    /// How acknowledged messages are tried and timed.
+    pub delivery: delivery::Config,
     /// Each hub there is, by its name.
     pub hubs: BTreeMap<String, HubConfig>,
 }
@@ -39,10 +50,14 @@ impl Default for Config {
         Self {
             server: ServerConfig::default(),
             auth: auth::Config::default(),
+            admin: auth::AdminConfig::default(),
             cors: Cors::default(),
             connections: connections::Config::default(),
             transport: transport::Config::default(),
             publish: publish::Config::default(),
+            store: store::Config::default(),
+            session: SessionConfig::default(),
+            delivery: delivery::Config::default(),
             hubs: hubs.map(|(name, hub)| (name.to_owned(), hub)).into(),
         }
     }
@@ -54,19 +69,40 @@ impl Config {
         self.hubs.get(name).filter(|hub| hub.enabled)
     }
 
+    /// The store's settings, with what the sessions' section says.
+    pub fn store(&self) -> store::Config {
+        store::Config {
+            session_ttl_seconds: self.session.ttl_seconds,
+            sessions_per_caller_max: self.session.per_caller_max,
+            sessions_max: self.session.total_max,
+            groups_per_subscriber_max: self.connections.groups_per_connection_max,
+            ..self.store.clone()
+        }
+    }
+
     /// One of everything, also of what the defaults leave empty: the shape of all keys.
     pub(super) fn example() -> Self {
         let mut example = Self::default();
         example.auth.virtual_keys.push(VirtualKeyConfig::default());
-        example.auth.service_keys.push(ServiceKeyConfig::default());
+        example.auth.service_keys.push(ServiceKeyConfig {
+            webhook_url: Some(String::new()),
+            webhook_secret: Some(Secret::new("")),
+            webhook_events: vec![WebhookEvent::Settled],
+            ..ServiceKeyConfig::default()
+        });
+        example.admin.key_sha256 = Some(String::new());
         example.auth.development_key = Some(Secret::new(""));
         example.cors.origins.push(String::new());
+        for hub in example.hubs.values_mut() {
+            hub.acks.push(AckMode::default());
+        }
         example
     }
 
     pub(super) fn check(&self) -> Vec<BadSetting> {
         let mut found = self.server.check();
         found.extend(self.auth.check());
+        found.extend(self.admin.check());
         if let Err(problem) = self.cors.check() {
             found.push(named(&problem));
         }
@@ -75,6 +111,9 @@ impl Config {
             found.push(named(&problem));
         }
         found.extend(self.publish.check());
+        found.extend(self.store.check());
+        found.extend(self.session.check());
+        found.extend(self.delivery.check());
         for (name, hub) in &self.hubs {
             found.extend(hub.check(name));
         }

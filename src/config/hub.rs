@@ -5,8 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::connections::Settings;
+use crate::delivery::{AckMode, DeliveryOrder};
 use crate::hub::HubOptions;
 use crate::model::BadSetting;
+use crate::protocol::FieldPlace;
 use crate::transport::{self, Transports};
 
 /// From a tenth of a second to a day.
@@ -36,6 +38,13 @@ pub struct HubConfig {
     pub detailed_errors: bool,
     /// The transports the hub speaks.
     pub transports: Transports,
+    /// The ways in which clients may acknowledge; the first is for those that do not choose. Empty:
+    /// what the hub itself says.
+    pub acks: Vec<AckMode>,
+    /// Where the base fields of acknowledged messages go.
+    pub ack_fields: FieldPlace,
+    /// What may overtake what among acknowledged messages.
+    pub delivery: DeliveryOrder,
 }
 
 impl Default for HubConfig {
@@ -51,6 +60,9 @@ impl Default for HubConfig {
             stateful_buffer_bytes: 100_000,
             detailed_errors: false,
             transports: Transports::default(),
+            acks: Vec::new(),
+            ack_fields: FieldPlace::default(),
+            delivery: DeliveryOrder::default(),
         }
     }
 }
@@ -68,13 +80,17 @@ impl HubConfig {
         }
     }
 
-    /// The part that the hub's sessions follow.
-    pub fn hub_options(&self, name: &str) -> HubOptions {
+    /// The part that the hub's sessions follow. `acks`: what the hub itself says about them.
+    pub fn hub_options(&self, name: &str, acks: &[AckMode]) -> HubOptions {
+        let acks = if self.acks.is_empty() { acks } else { &self.acks };
         HubOptions {
             message_bytes_max: self.message_bytes_max,
             parallel_invocations_max: self.parallel_invocations_max,
             detailed_errors: self.detailed_errors,
             stateful_reconnect: self.stateful_reconnect,
+            acks: if acks.is_empty() { vec![AckMode::None] } else { acks.to_vec() },
+            ack_fields: self.ack_fields,
+            delivery: self.delivery,
             ..HubOptions::named(name)
         }
     }
@@ -94,6 +110,14 @@ impl HubConfig {
         .into_iter()
         .flatten()
         .collect();
+        let mut seen = Vec::new();
+        for mode in &self.acks {
+            if seen.contains(mode) {
+                let problem = format!("has {:?} twice", mode.name());
+                found.push(BadSetting::new(at("acks"), problem));
+            }
+            seen.push(*mode);
+        }
         if self.transports.is_empty() {
             found.push(BadSetting::new(at("transports"), "must have at least one transport"));
         }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -14,7 +14,7 @@ use super::config::Settings;
 use super::end::End;
 use super::node::Connections;
 use super::outbox::Outbox;
-use super::sink::{Outlet, Source};
+use super::sink::{Outlet, Source, Witness};
 use crate::model::{Caller, ConnectionId, GroupName, HubName};
 use crate::protocol::{Protocol, encode};
 
@@ -56,6 +56,17 @@ pub enum SendError {
     TimedOut,
 }
 
+/// What became of a marked frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// It waits to be written.
+    Queued,
+    /// There is no room; the witness will be told when there may be.
+    NoRoom,
+    /// The connection takes nothing any more.
+    Closed,
+}
+
 /// One logical connection, shared by its session, its transport and the registry.
 pub struct Connection {
     pub(super) new: NewConnection,
@@ -69,6 +80,7 @@ pub struct Connection {
     /// A new socket for a stateful connection, until the session takes it.
     pub(super) replacement: Mutex<Option<Box<dyn Source>>>,
     pub(super) groups: Mutex<Vec<GroupName>>,
+    witness: Mutex<Option<Arc<dyn Witness>>>,
     pub(super) clock: Clock,
     protocol: AtomicU8,
     received: AtomicU64,
@@ -92,8 +104,13 @@ pub(super) struct Clock {
     pub(super) handshaken: AtomicBool,
     /// The session's loop waits for one of its own; the client's silence does not count.
     pub(super) busy: AtomicBool,
+    pub(super) busy_since_ms: AtomicU64,
+    /// All of the session's waits so far.
+    pub(super) busy_total_ms: AtomicU64,
 }
 
+/// A method that hangs must not keep messages from being sent again for ever.
+const BUSY_MAX: Duration = Duration::from_secs(60);
 const NO_PROTOCOL: u8 = 0;
 const JSON: u8 = 1;
 const MESSAGE_PACK: u8 = 2;
@@ -114,6 +131,7 @@ impl Connection {
             ended: OnceLock::new(),
             replacement: Mutex::default(),
             groups: Mutex::default(),
+            witness: Mutex::default(),
             clock,
             protocol: AtomicU8::new(NO_PROTOCOL),
             received: AtomicU64::new(0),
@@ -218,9 +236,39 @@ impl Connection {
 
     /// Whether the session's loop waits for something of its own; silence does not count then.
     pub fn set_busy(&self, busy: bool) {
-        if self.clock.busy.swap(busy, Ordering::Relaxed) && !busy {
+        let clock = &self.clock;
+        let was = clock.busy.load(Ordering::Relaxed);
+        if busy && !was {
+            clock.busy_since_ms.store(self.node.now_ms(), Ordering::Relaxed);
+        } else if was && !busy {
+            let total = clock.busy_total_ms.load(Ordering::Relaxed);
+            clock.busy_total_ms.store(total + self.busy_now_ms(), Ordering::Relaxed);
             self.heard(false);
         }
+        clock.busy.store(busy, Ordering::Release);
+    }
+
+    /// How long the session's loop has waited for something of its own in all, each time at most
+    /// `BUSY_MAX`: what its client had to say meanwhile could not be read.
+    pub fn busy_time(&self) -> Duration {
+        let now = if self.clock.busy.load(Ordering::Acquire) { self.busy_now_ms() } else { 0 };
+        Duration::from_millis(self.clock.busy_total_ms.load(Ordering::Relaxed) + now)
+    }
+
+    fn busy_now_ms(&self) -> u64 {
+        let since = self.clock.busy_since_ms.load(Ordering::Relaxed);
+        let most = u64::try_from(BUSY_MAX.as_millis()).unwrap_or(u64::MAX);
+        self.node.now_ms().saturating_sub(since).min(most)
+    }
+
+    /// Who hears of this connection's marked frames from now on. Whoever sets one takes it back
+    /// when the connection is over, for a witness keeps its connection alive.
+    pub fn set_witness(&self, witness: Option<Arc<dyn Witness>>) {
+        *self.witness.lock() = witness;
+    }
+
+    pub(super) fn witness(&self) -> Option<Arc<dyn Witness>> {
+        self.witness.lock().clone()
     }
 
     /// Ends the connection; the first reason counts. Its session does the rest.
@@ -262,6 +310,9 @@ impl Connection {
         // Its client could not speak while it was away.
         self.heard(false);
         self.node.metrics().resumed.inc();
+        if let Some(witness) = self.witness() {
+            witness.resumed();
+        }
         self.wake(wake);
         self.wake_session();
         Ok(())

@@ -4,6 +4,7 @@
 //! happens under that lock and keeps the order of frames by itself.
 
 use std::collections::{HashSet, VecDeque};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +13,10 @@ use bytes::Bytes;
 use super::frame::Frame;
 use super::replay::Replay;
 use super::sink::Outlet;
+use aside::Aside;
 
+mod aside;
+mod marked;
 #[cfg(test)]
 mod tests;
 mod writing;
@@ -78,21 +82,39 @@ pub(super) struct Outbox {
     waiting_bytes: usize,
     /// The rest of a frame that the socket has begun to take.
     begun: Option<Bytes>,
+    /// The mark of the frame that `begun` is the rest of.
+    begun_mark: Option<NonZeroU64>,
+    /// Marks that a transport has pulled; written when it comes back for more.
+    pulled: Vec<NonZeroU64>,
+    news: News,
+    /// A marked frame found no room.
+    wants_room: bool,
     /// Outside the bound, before everything but `begun`; a newer one takes an older one's place.
     sequence: Option<Bytes>,
     pong: Option<Bytes>,
     ack: Option<Bytes>,
     replay: Option<Box<Replay>>,
     closing: Option<Closing>,
+    /// Where fan-outs wait while a returning client is served.
+    aside: Option<Box<Aside>>,
     flusher: Flusher,
     /// A session is in its turn and will flush at the end.
     held: bool,
     /// Something was appended while `held`.
     held_back: bool,
-    /// Frames have left since somebody asked.
-    changed: bool,
     /// Since when no byte could be written although some wait, in milliseconds of the node.
     pub(super) stuck_since_ms: Option<u64>,
+}
+
+/// What has happened since somebody asked.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Frames have left, or the outlet has.
+    pub(super) changed: bool,
+    /// Marked frames that were written completely.
+    pub(super) written: Vec<NonZeroU64>,
+    /// There is room for a marked frame again.
+    pub(super) room: bool,
 }
 
 /// Whether the flusher comes in any case.
@@ -133,6 +155,9 @@ impl Outbox {
     /// Appends at any price but waiting: at the bound it writes what the socket takes, and if that
     /// is nothing, the frame's class decides.
     pub(super) fn offer(&mut self, frame: Arc<Frame>, bounds: &Bounds) -> Offered {
+        if self.aside.is_some() {
+            return self.put_aside(frame, bounds);
+        }
         let frame = match self.append(frame, bounds) {
             Ok(offered) => return offered,
             Err(frame) => frame,
@@ -203,8 +228,9 @@ impl Outbox {
         // Whoever waits for the old socket does not come for the next one.
         self.flusher = Flusher::Away;
         self.begun = None;
+        self.begun_mark = None;
         self.stuck_since_ms = None;
-        self.changed = true;
+        self.news.changed = true;
         self.outlet.take()
     }
 
@@ -214,6 +240,7 @@ impl Outbox {
         replay.rewind();
         self.sequence = Some(sequence(replay.first_unacked()));
         self.begun = None;
+        self.begun_mark = None;
         self.pong = None;
         self.ack = None;
         self.stuck_since_ms = None;
@@ -264,9 +291,11 @@ impl Outbox {
             && self.closing.as_ref().is_none_or(|closing| closing.code.is_none())
     }
 
-    /// Whether frames have left, or the outlet has, since the last time this was asked.
-    pub(super) fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed)
+    /// What has happened since the last time this was asked.
+    pub(super) fn take_news(&mut self) -> News {
+        let mut news = std::mem::take(&mut self.news);
+        news.room = news.changed && std::mem::take(&mut self.wants_room);
+        news
     }
 
     /// Whether nothing more will be written: all is, or there is no way out.
@@ -276,28 +305,6 @@ impl Outbox {
 
     pub(super) fn waiting(&self) -> (usize, usize) {
         (self.waiting.len(), self.waiting_bytes)
-    }
-
-    /// Everything that waits, for a transport that pulls. At least one frame, then up to `bytes_max`.
-    pub(super) fn pull(&mut self, bytes_max: usize, bounds: &Bounds) -> Option<Pulled> {
-        let mut taken = Vec::new();
-        let mut bytes = 0;
-        while let Some(frame) = self.waiting.front() {
-            if !taken.is_empty() && bytes + frame.len() > bytes_max {
-                break;
-            }
-            bytes += frame.len();
-            taken.extend(self.waiting.pop_front());
-        }
-        self.stuck_since_ms = None;
-        if taken.is_empty() {
-            let closing = self.closing.as_mut()?;
-            closing.code = None;
-            self.changed = true;
-            return Some(Pulled::Over);
-        }
-        self.give_back(bytes, bounds);
-        Some(Pulled::Frames(taken))
     }
 
     fn push(&mut self, frame: Arc<Frame>, bounds: &Bounds) {
@@ -315,12 +322,13 @@ impl Outbox {
     fn clear(&mut self, bounds: &Bounds) {
         self.waiting.clear();
         self.give_back(self.waiting_bytes, bounds);
+        self.clear_aside(bounds);
     }
 
     fn give_back(&mut self, bytes: usize, bounds: &Bounds) {
         self.waiting_bytes -= bytes;
         if bytes > 0 {
-            self.changed = true;
+            self.news.changed = true;
             bounds.total_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
     }

@@ -114,6 +114,8 @@ impl Pipe {
             self.connection.end(End::Lost);
         } else if !self.connection.node.park(&self.connection) {
             self.connection.end(End::NotResumed);
+        } else if let Some(witness) = self.connection.witness() {
+            witness.parked();
         }
     }
 
@@ -203,6 +205,7 @@ impl Drop for Pipe {
         self.connection.node.unpark(&self.connection);
         drop(self.connection.replacement.lock().take());
         self.connection.outbox.lock().dispose(self.connection.node.bounds());
+        self.connection.set_witness(None);
         // A transport that pulls learns that nothing will come.
         self.connection.wake(Wake::Puller);
         self.connection.node.forget(&self.connection);

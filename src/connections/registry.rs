@@ -106,7 +106,7 @@ impl Registry {
     pub fn join(&self, id: &ConnectionId, group: &GroupName) -> Result<Option<bool>, GroupFull> {
         let mut index = self.index.write();
         let Some(connection) = index.by_id.get(id).cloned() else { return Ok(None) };
-        let max = self.node.config().groups_per_connection_max;
+        let max = self.groups_max();
         let mut own = connection.groups.lock();
         if own.contains(group) {
             return Ok(Some(false));
@@ -119,6 +119,11 @@ impl Registry {
         let members = index.groups.entry(group.clone()).or_default();
         members.insert(&connection);
         Ok(Some(members.list.len() == 1))
+    }
+
+    /// How many groups one connection may be in.
+    pub fn groups_max(&self) -> usize {
+        self.node.config().groups_per_connection_max
     }
 
     /// Takes a connection out of a group. None when it is not here, else whether the group is

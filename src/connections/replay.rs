@@ -58,6 +58,11 @@ impl Replay {
         self.resend = 0;
     }
 
+    /// Every frame that is kept.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Arc<Frame>> {
+        self.frames.iter()
+    }
+
     /// Frames that are still to be sent again, in order.
     pub(super) fn to_resend(&self) -> impl Iterator<Item = &Arc<Frame>> {
         self.frames.range(self.resend..)

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -9,6 +10,18 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 
 use super::pipe::Pipe;
+
+/// Hears what becomes of one connection's marked frames. Called without a lock of this room, so it
+/// may append in its turn; it must not block.
+pub trait Witness: Send + Sync + 'static {
+    /// These frames were completely handed to the transport, in this order. `room`: there is room
+    /// again after a marked frame was refused for want of it.
+    fn written(&self, marks: &[NonZeroU64], room: bool);
+    /// The socket is gone, and a new one may take over.
+    fn parked(&self);
+    /// A new socket has taken over, and what was not acked by the transport is being replayed.
+    fn resumed(&self);
+}
 
 /// Where frames go when the flusher may write them itself: a socket that takes whole WebSocket
 /// frames. All calls are non-blocking.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::outlet::{Delivery, DeliveryError};
 use crate::backplane::{GroupCommand, Member, Reach};
-use crate::connections::{Connection, End};
+use crate::connections::{Connection, End, GroupFull, Registry};
 use crate::model::{ConnectionId, GroupName, HubName, Subject, UserId};
 
 impl Delivery {
@@ -24,6 +24,7 @@ impl Delivery {
     pub async fn disconnected(&self, connection: &Connection) {
         let Ok(registry) = self.registry(connection.hub()) else { return };
         let nobody_left = registry.remove(connection);
+        self.connection_lost(connection).await;
         self.questions.connection_left(connection.id());
         for subject in nobody_left {
             if let Err(error) = self.backplane.interest(connection.hub(), &subject, false).await {
@@ -140,6 +141,28 @@ impl Delivery {
         Ok(reach)
     }
 
+    /// The same for the subscriber behind a connection, durably.
+    async fn change_subscription(
+        &self,
+        registry: &Registry,
+        connection: &ConnectionId,
+        group: &GroupName,
+        add: bool,
+    ) -> Result<(), DeliveryError> {
+        if !add {
+            return self.subscriber_leaves(connection, group).await;
+        }
+        let joined = self.subscriber_joins(connection, group).await;
+        if !matches!(joined, Ok(true)) {
+            registry.leave(connection, group);
+        }
+        if joined? {
+            return Ok(());
+        }
+        let max = registry.groups_max();
+        Err(DeliveryError::GroupFull(GroupFull { max }))
+    }
+
     async fn change_membership_here(
         &self,
         hub: &HubName,
@@ -151,6 +174,7 @@ impl Delivery {
         let turned =
             if add { registry.join(connection, group)? } else { registry.leave(connection, group) };
         let Some(turned) = turned else { return Ok(Reach::Nobody) };
+        self.change_subscription(registry, connection, group, add).await?;
         if turned {
             self.backplane.interest(hub, &Subject::Group(group.clone()), add).await?;
         }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::acks::{self, Acks, HubAcks};
 use super::metrics::Metrics;
 use super::questions::Questions;
 use crate::backplane::{Backplane, BackplaneError, Incoming, Published, Reach};
 use crate::connections::{Connection, Connections, Frame, Registry, SendError};
 use crate::model::{Envelope, HubName};
 use crate::protocol::Event;
+use crate::store::{Store, StoreError};
 
 /// Why something could not be delivered or arranged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +27,19 @@ pub enum DeliveryError {
     /// Other nodes could not be reached.
     #[error(transparent)]
     Backplane(#[from] BackplaneError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a node needs to keep messages.
+pub struct Keeping {
+    /// Where.
+    pub store: Arc<dyn Store>,
+    /// The retry policy.
+    pub config: acks::Config,
+    /// What it counts.
+    pub metrics: acks::Metrics,
 }
 
 /// Delivers to the hubs of this node and, through the backplane, of all others.
@@ -34,10 +49,12 @@ pub struct Delivery {
     pub(super) questions: Questions,
     pub(super) metrics: Metrics,
     pub(super) tasks: TaskTracker,
+    /// None: this node keeps nothing.
+    pub(super) acks: Option<Arc<Acks>>,
 }
 
 impl Delivery {
-    /// Delivery for these hubs; their set does not change later.
+    /// Delivery for these hubs, whose set does not change later. It keeps nothing.
     pub fn new(
         node: &Arc<Connections>,
         backplane: Arc<dyn Backplane>,
@@ -45,9 +62,35 @@ impl Delivery {
         metrics: Metrics,
         tasks: TaskTracker,
     ) -> Arc<Self> {
+        Arc::new(Self::build(node, backplane, hubs, metrics, tasks))
+    }
+
+    /// As [`Delivery::new`], with a store for acknowledged messages. [`Delivery::run`] drives it.
+    pub fn keeping(
+        node: &Arc<Connections>,
+        backplane: Arc<dyn Backplane>,
+        hubs: HashMap<HubName, HubAcks>,
+        metrics: Metrics,
+        tasks: TaskTracker,
+        keeping: Keeping,
+    ) -> Arc<Self> {
+        let names: Vec<HubName> = hubs.keys().cloned().collect();
+        let mut delivery = Self::build(node, backplane, names, metrics, tasks.clone());
+        let Keeping { store, config, metrics } = keeping;
+        delivery.acks = Some(Acks::new(store, &config, hubs, metrics, tasks));
+        Arc::new(delivery)
+    }
+
+    fn build(
+        node: &Arc<Connections>,
+        backplane: Arc<dyn Backplane>,
+        hubs: impl IntoIterator<Item = HubName>,
+        metrics: Metrics,
+        tasks: TaskTracker,
+    ) -> Self {
         let registries = hubs.into_iter().map(|hub| (hub, Registry::new(node.clone()))).collect();
         let questions = Questions::new(&metrics);
-        Arc::new(Self { backplane, registries, questions, metrics, tasks })
+        Self { backplane, registries, questions, metrics, tasks, acks: None }
     }
 
     /// Delivery on a node that is alone, for the tests of the rooms above.
@@ -59,6 +102,30 @@ impl Delivery {
     ) -> Arc<Self> {
         let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
         Self::new(node, Arc::new(crate::backplane::InProcess), hubs, metrics, tasks)
+    }
+
+    /// As [`Delivery::alone`], with a store in memory, driven until `stop`.
+    #[cfg(test)]
+    pub(crate) fn alone_keeping(
+        node: &Arc<Connections>,
+        hub: (HubName, HubAcks),
+        tasks: TaskTracker,
+        stop: &CancellationToken,
+    ) -> Arc<Self> {
+        use crate::store::{Config, LocalStore, Metrics as StoreMetrics};
+        let registry = prometheus::Registry::new();
+        let metrics = StoreMetrics::new(&registry).unwrap();
+        let keeping = Keeping {
+            store: Arc::new(LocalStore::in_memory(Config::default(), metrics)),
+            config: acks::Config::default(),
+            metrics: acks::Metrics::new(&registry).unwrap(),
+        };
+        let metrics = Metrics::new(&registry).unwrap();
+        let backplane = Arc::new(crate::backplane::InProcess);
+        let delivery =
+            Self::keeping(node, backplane, [hub].into(), metrics, tasks.clone(), keeping);
+        tasks.spawn(delivery.clone().run(stop.clone()));
+        delivery
     }
 
     /// Whether a hub is configured.
@@ -94,8 +161,11 @@ impl Delivery {
         }
     }
 
-    /// Takes what other nodes send, until `stop`.
+    /// Takes what other nodes send, and drives what is kept, until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        if let Some(acks) = &self.acks {
+            acks.start(&stop);
+        }
         let Some(mut receiver) = self.backplane.receiver() else { return };
         loop {
             let incoming = tokio::select! {

@@ -19,6 +19,10 @@ use crate::protocol::{Arguments, Completion, Outcome, RawValue, encode};
 /// Questions that may be open on one node.
 const OPEN_MAX: usize = 100_000;
 
+/// How the ids of questions begin: not like those of a client's own streams, which are numbers, and
+/// not like a message's, which have no such character (client results of mode `result`).
+const QUESTION: &str = "s#";
+
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
@@ -86,8 +90,8 @@ impl Questions {
     }
 
     fn begin(&self, connection: &ConnectionId) -> Option<(Box<str>, oneshot::Receiver<Answer>)> {
-        // `s…` cannot collide with ids of a client's own streams, which are numbers.
-        let id: Box<str> = format!("s{}", self.next.fetch_add(1, Ordering::Relaxed)).into();
+        let id: Box<str> =
+            format!("{QUESTION}{}", self.next.fetch_add(1, Ordering::Relaxed)).into();
         let (sender, receiver) = oneshot::channel();
         let mut open = self.open.lock();
         if open.by_id.len() >= OPEN_MAX {
@@ -166,6 +170,11 @@ impl Delivery {
             Answer::TimedOut => Err(AskError::TimedOut),
             Answer::Full => Err(AskError::Full),
         }
+    }
+
+    /// Whether an id is of the form that questions have.
+    pub fn is_question(id: &str) -> bool {
+        id.starts_with(QUESTION)
     }
 
     /// A client completed something that is none of its uploads.

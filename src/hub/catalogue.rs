@@ -17,6 +17,7 @@ use super::context::Context;
 use super::definition::Hub;
 use super::error::{HubError, HubResult};
 use super::methods::Methods;
+use crate::model::{Caller, GroupName};
 use definition::{Action, Plan};
 use template::Template;
 
@@ -55,12 +56,29 @@ impl Hub for CatalogueHub {
         }
     }
 
+    async fn may_rejoin(context: Context<Self>, group: GroupName) -> bool {
+        context.hub().allows(context.caller(), group.as_str())
+    }
+
     async fn on_connected(context: Context<Self>) -> HubResult<()> {
         for template in &context.hub().on_connect {
             let group = template.fill(context.caller(), &[]).map_err(HubError::internal)?;
             context.join(group).await?;
         }
         Ok(())
+    }
+}
+
+impl CatalogueHub {
+    /// The guards of all methods that join the group are asked again; one that passes is enough. A
+    /// group that no method joins was given by the back end or on connect.
+    fn allows(&self, caller: &Caller, group: &str) -> bool {
+        let is_own = |template: &Template| template.fill(caller, &[]).is_ok_and(|own| own == group);
+        if self.on_connect.iter().any(is_own) {
+            return true;
+        }
+        let verdicts = || self.methods.iter().filter_map(|plan| plan.allows(caller, group));
+        verdicts().any(|allowed| allowed) || verdicts().next().is_none()
     }
 }
 

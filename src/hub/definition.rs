@@ -5,6 +5,7 @@ use std::future::Future;
 use super::context::Context;
 use super::error::HubResult;
 use super::methods::Methods;
+use crate::model::GroupName;
 
 /// A hub: methods that clients call, and what happens when a client comes and goes.
 ///
@@ -39,6 +40,13 @@ pub trait Hub: Sized + Send + Sync + 'static {
     fn on_connected(context: Context<Self>) -> impl Future<Output = HubResult<()>> + Send {
         let _ = context;
         std::future::ready(Ok(()))
+    }
+
+    /// Whether a returning session may be in a group again that it was in. Asked before
+    /// [`Hub::on_connected`]; if not, what it was owed through the group becomes dead letters.
+    fn may_rejoin(context: Context<Self>, group: GroupName) -> impl Future<Output = bool> + Send {
+        let _ = (context, group);
+        std::future::ready(true)
     }
 
     /// A client has gone: on purpose, or with the error that ended the connection. Runs once.

@@ -6,10 +6,11 @@ use super::context::Context;
 use super::definition::Hub;
 use super::error::CallError;
 use super::farewell::Farewell;
+use super::methods::Method;
 use super::running::{self, Running};
 use super::seat::Flight;
 use super::session::{Handled, Session};
-use crate::delivery::Answered;
+use crate::delivery::{AckMode, Answered, Delivery};
 use crate::protocol::{Completion, HubMessage, Invocation, InvocationKind};
 
 /// Refusals that may wait for room in the outbox beside the calls that may be under way. A client
@@ -26,7 +27,7 @@ impl<H: Hub> Session<H> {
                     Err(item) => Handled::Held(HubMessage::StreamItem { id, item }),
                 }
             }
-            HubMessage::Completion(completion) => self.complete(completion),
+            HubMessage::Completion(completion) => self.complete(completion, cx),
             HubMessage::CancelInvocation { id } => {
                 self.seat.core.desk.cancel_stream(&id);
                 Handled::Done
@@ -66,20 +67,15 @@ impl<H: Hub> Session<H> {
     /// Streams and uploads need none (section 5.1); unknown methods are answered at once.
     fn needs_permit(&self, invocation: &Invocation) -> bool {
         invocation.kind == InvocationKind::Invoke
-            && self
-                .seat
-                .served
-                .methods
-                .find(&invocation.target)
-                .is_some_and(|method| method.uploads == 0)
+            && self.seat.served.methods.find(&invocation.target).is_some_and(Method::needs_permit)
     }
 
     fn invoke(&mut self, invocation: Invocation, cx: &mut TaskContext<'_>) -> Handled {
         let seat = self.seat.clone();
         let (core, options) = (&seat.core, &seat.core.house.options);
         let method = seat.served.methods.find(&invocation.target);
-        let needs_permit = invocation.kind == InvocationKind::Invoke
-            && method.is_some_and(|method| method.uploads == 0);
+        let needs_permit =
+            invocation.kind == InvocationKind::Invoke && method.is_some_and(Method::needs_permit);
         if self.is_crowded() || (needs_permit && !self.has_permit(cx)) {
             return Handled::Held(HubMessage::Invocation(invocation));
         }
@@ -128,10 +124,14 @@ impl<H: Hub> Session<H> {
         Handled::Done
     }
 
-    /// Uploads first, then questions, else it is ignored (section 5.7).
-    fn complete(&mut self, completion: Completion) -> Handled {
+    /// Uploads first, then messages and questions, else it is ignored (section 5.7).
+    fn complete(&mut self, completion: Completion, cx: &mut TaskContext<'_>) -> Handled {
         let core = &self.seat.core;
         let Some(completion) = core.desk.end_upload(completion) else { return Handled::Done };
+        let acks_by_result = core.subscription().is_some_and(|own| own.mode == AckMode::Result);
+        if acks_by_result && !Delivery::is_question(&completion.id) {
+            return self.settle(completion, cx);
+        }
         let id = completion.id.clone();
         match core.house.context.delivery().answer(&core.connection, completion) {
             Answered::Taken | Answered::Unknown => Handled::Done,
@@ -141,5 +141,34 @@ impl<H: Hub> Session<H> {
                 Handled::Over(self.fault("InvalidOperationException", &text))
             }
         }
+    }
+}
+
+impl<H: Hub> Session<H> {
+    /// The handler of a message has returned (mode `result`). One that is not the client's changes
+    /// nothing. Few need to wait for the store, and too many of those at a time are let go: their
+    /// messages come again.
+    fn settle(&mut self, completion: Completion, cx: &mut TaskContext<'_>) -> Handled {
+        let core = &self.seat.core;
+        let Some(own) = core.subscription() else { return Handled::Done };
+        if own.completed(&completion.id, &completion.outcome) {
+            return Handled::Done;
+        }
+        self.last_call += 1;
+        let has_room = core.desk.begin(core.house.options.calls_max);
+        let flight = Flight::new(self.seat.clone(), self.last_call);
+        if !has_room {
+            return Handled::Done;
+        }
+        let mut late = Box::pin(async move {
+            let Some(own) = flight.core().subscription() else { return };
+            if let Err(error) = own.completion(&completion.id, &completion.outcome).await {
+                tracing::debug!(%error, "a late answer could not be kept");
+            }
+        });
+        if late.as_mut().poll(cx).is_pending() {
+            self.calls.push(late);
+        }
+        Handled::Done
     }
 }

@@ -11,6 +11,7 @@ use super::context::{Context, ON_CONNECTED};
 use super::definition::Hub;
 use super::error::{HubError, HubResult};
 use super::greeting::CODE_NORMAL;
+use super::returning;
 use super::running::guarded;
 use super::session::Session;
 use crate::connections::End;
@@ -104,11 +105,18 @@ impl<H: Hub> Session<H> {
         let seat = self.seat.clone();
         let options = &seat.core.house.options;
         let delivery = seat.core.house.context.delivery();
+        if seat.core.subscription().is_some_and(|own| own.owed > 0) {
+            seat.core.connection.keep_aside();
+        }
         if let Err(error) = delivery.connected(&seat.core.connection).await {
             return Err(Farewell::unwelcome(&error.into(), options.detailed_errors));
         }
         let context = Context::new(seat.clone(), ON_CONNECTED, None);
-        let mut hello = Box::pin(in_time(options.callback_deadline, H::on_connected(context)));
+        let hello = async {
+            returning::restore(&seat).await?;
+            H::on_connected(context).await
+        };
+        let mut hello = Box::pin(in_time(options.callback_deadline, hello));
         seat.core.connection.set_busy(true);
         let greeted = std::future::poll_fn(|cx| {
             if let std::task::Poll::Ready(greeted) = hello.as_mut().poll(cx) {
@@ -131,6 +139,14 @@ impl<H: Hub> Session<H> {
             tracing::debug!(%hub, %connection, %error, "a client was not welcome");
             Farewell::unwelcome(&error, options.detailed_errors)
         })
+    }
+
+    /// What the client is owed goes out beside everything else, for it may take a while.
+    pub(super) fn catch_up(&mut self) {
+        if self.seat.core.subscription().is_some() {
+            let seat = self.seat.clone();
+            self.calls.push(Box::pin(async move { returning::replay(&seat.core).await }));
+        }
     }
 
     /// Says the last words, lets calls finish, and tells the hub.

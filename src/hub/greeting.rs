@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 
+use super::arrival;
 use super::error::HubError;
 use super::seat::Core;
 use crate::connections::{End, Frame, Pipe, Read};
@@ -26,7 +27,15 @@ pub(super) struct Greeted {
 /// Does the handshake; None when it did not succeed, and the connection is over then.
 pub(super) async fn greet(mut pipe: Pipe, core: &Core) -> Option<Greeted> {
     let mut buffer = BytesMut::new();
-    match agree(&mut pipe, &mut buffer, core).await {
+    let agreed = match agree(&mut pipe, &mut buffer, core).await {
+        // A new session is durable before its client hears that it is connected.
+        Ok((protocol, stateful)) => match arrival::arrive(core, protocol).await {
+            Ok(()) => Ok((protocol, stateful)),
+            Err(text) => Err(Some(text)),
+        },
+        Err(refusal) => Err(refusal),
+    };
+    match agreed {
         Ok((protocol, stateful)) => {
             let connection = pipe.connection();
             connection.send_unbounded(Frame::untracked(handshake::accepted(protocol)));

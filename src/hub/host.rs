@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use super::ack_methods;
 use super::clients::HubContext;
 use super::definition::Hub;
 use super::greeting;
@@ -13,7 +14,7 @@ use super::options::HubOptions;
 use super::seat::{Core, House, Seat, Served};
 use super::session::Session;
 use crate::connections::{Endpoint, Opening, Pipe};
-use crate::delivery::Delivery;
+use crate::delivery::{AckMode, Delivery};
 
 /// One hub of the server: gives every connection of its path a session.
 pub struct HubHost<H: Hub> {
@@ -31,7 +32,10 @@ impl<H: Hub> HubHost<H> {
     ) -> Arc<Self> {
         let context = HubContext::new(options.name.clone(), delivery, options.ask_deadline);
         let counters = metrics.of_hub(&options.name);
-        let methods = Methods::of(&hub);
+        let mut methods = Methods::of(&hub);
+        if options.acks.contains(&AckMode::Method) {
+            ack_methods::add_to(&mut methods);
+        }
         Arc::new(Self {
             house: Arc::new(House { options, context, counters }),
             served: Arc::new(Served { hub, methods }),
@@ -76,7 +80,10 @@ async fn converse<H: Hub>(pipe: Pipe, seat: Arc<Seat<H>>) {
     house.counters.sessions.inc();
     let mut session = Session::new(greeted, seat);
     let farewell = match Box::pin(session.welcome()).await {
-        Ok(()) => session.run().await,
+        Ok(()) => {
+            session.catch_up();
+            session.run().await
+        }
         Err(farewell) => farewell,
     };
     Box::pin(session.depart(farewell)).await;

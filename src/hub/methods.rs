@@ -27,6 +27,8 @@ pub struct Method<H: Hub> {
     kind: InvocationKind,
     roles: Vec<Box<str>>,
     pub(super) uploads: usize,
+    /// Whether it waits for no permit.
+    is_free: bool,
     run: Box<dyn Run<H>>,
 }
 
@@ -82,8 +84,18 @@ impl<H: Hub> Methods<H> {
     ) -> &mut Method<H> {
         let key = lower(&name).into_boxed_slice();
         assert!(!self.by_name.contains_key(&key), "the hub has two methods '{name}'");
-        let method = Method { name, kind, roles: Vec::new(), uploads, run };
+        let method = Method { name, kind, roles: Vec::new(), uploads, is_free: false, run };
         self.by_name.entry(key).or_insert(method)
+    }
+
+    /// A method of the gateway's own, which waits for no permit. One that the hub itself has under
+    /// that name stays. True when it was added.
+    pub(super) fn add_free(&mut self, name: &str, run: Box<dyn Run<H>>) -> bool {
+        if self.find(name).is_some() {
+            return false;
+        }
+        self.insert(name.into(), InvocationKind::Invoke, 0, run).is_free = true;
+        true
     }
 
     /// The method of a name, in whatever letter case.
@@ -119,6 +131,12 @@ impl<H: Hub> Method<H> {
             return Err(CallError::Failed(HubError::Client(text)));
         }
         Ok(())
+    }
+
+    /// Whether a plain call of it counts among those that run at a time. Uploads do not (section
+    /// 5.1).
+    pub(super) fn needs_permit(&self) -> bool {
+        self.uploads == 0 && !self.is_free
     }
 
     pub(super) fn run(&self) -> &dyn Run<H> {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::filter::Filter;
+use crate::delivery::{AckMode, DeliveryOrder, HubAcks};
 use crate::model::HubName;
+use crate::protocol::FieldPlace;
 
 /// The settings of one hub's sessions. Time-outs of connections are in
 /// [`crate::connections::Settings`].
@@ -30,6 +32,12 @@ pub struct HubOptions {
     pub callback_deadline: Duration,
     /// How long calls may go on after their connection has ended, or the server has begun to stop.
     pub call_grace: Duration,
+    /// The ways in which clients may acknowledge; the first is for those that do not choose.
+    pub acks: Vec<AckMode>,
+    /// Where the base fields of a message go on connections that ack by method.
+    pub ack_fields: FieldPlace,
+    /// What may overtake what among acknowledged messages.
+    pub delivery: DeliveryOrder,
     /// Surround every invocation; the first is the outermost.
     pub filters: Vec<Arc<dyn Filter>>,
 }
@@ -48,7 +56,15 @@ impl HubOptions {
             ask_deadline: Duration::from_secs(30),
             callback_deadline: Duration::from_secs(30),
             call_grace: Duration::from_secs(4),
+            acks: vec![AckMode::None],
+            ack_fields: FieldPlace::default(),
+            delivery: DeliveryOrder::default(),
             filters: Vec::new(),
         }
+    }
+
+    /// The part that acknowledged delivery follows.
+    pub fn hub_acks(&self) -> HubAcks {
+        HubAcks { ack_fields: self.ack_fields, order: self.delivery }
     }
 }

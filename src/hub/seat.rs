@@ -12,6 +12,7 @@ use super::methods::Methods;
 use super::metrics::Counters;
 use super::options::HubOptions;
 use crate::connections::{Connection, End, Frame, Opening, SendError};
+use crate::delivery::Subscription;
 use crate::protocol::Protocol;
 
 /// What all sessions of one hub share, apart from the hub's own type.
@@ -40,13 +41,27 @@ pub(super) struct Core {
     pub(super) house: Arc<House>,
     pub(super) opening: Opening,
     pub(super) desk: Desk,
+    /// Who it is across connections; none when the node keeps nothing.
+    pub(super) subscription: OnceLock<Box<Subscription>>,
     /// Cancelled when the connection is over; made when somebody wants it.
     gone: OnceLock<CancellationToken>,
 }
 
 impl Core {
     pub(super) fn new(connection: Arc<Connection>, house: Arc<House>, opening: Opening) -> Self {
-        Self { connection, house, opening, desk: Desk::default(), gone: OnceLock::new() }
+        Self {
+            connection,
+            house,
+            opening,
+            desk: Desk::default(),
+            subscription: OnceLock::new(),
+            gone: OnceLock::new(),
+        }
+    }
+
+    /// The subscriber behind the connection.
+    pub(super) fn subscription(&self) -> Option<&Subscription> {
+        self.subscription.get().map(|own| &**own)
     }
 
     /// The agreed protocol.
@@ -62,6 +77,15 @@ impl Core {
             self.connection.end(End::SendTimedOut);
         }
         sent
+    }
+
+    /// Lets in what waited while the client was sent what it was owed; see [`Core::send`].
+    pub(super) async fn let_in(&self) -> Result<u64, SendError> {
+        let lost = self.connection.let_in().await;
+        if lost == Err(SendError::TimedOut) {
+            self.connection.end(End::SendTimedOut);
+        }
+        lost
     }
 
     pub(super) fn gone(&self) -> &CancellationToken {

@@ -21,9 +21,11 @@ use crate::connections::{
     Config, Connection, Connections, Endpoint, Inbound, NewConnection, Opening, Outlet, Settings,
     Sink, Source,
 };
-use crate::delivery::Delivery;
+use crate::delivery::{
+    AckMode, Acknowledged, Counts, DeadFilter, Delivery, Publisher, event_from_json,
+};
 use crate::hub::tests::hub::TestHub;
-use crate::model::Caller;
+use crate::model::{Audience, Caller, Envelope};
 
 pub(super) struct World {
     pub(super) host: Arc<HubHost<TestHub>>,
@@ -44,18 +46,73 @@ impl World {
     }
 
     pub(super) fn with(change: impl FnOnce(&mut HubOptions)) -> Self {
+        Self::build(false, change)
+    }
+
+    /// A world with a store, whose hub allows all ways to acknowledge.
+    pub(super) fn keeping(change: impl FnOnce(&mut HubOptions)) -> Self {
+        Self::build(true, |options| {
+            options.acks = vec![AckMode::None, AckMode::Method, AckMode::Result];
+            change(options);
+        })
+    }
+
+    fn build(keeping: bool, change: impl FnOnce(&mut HubOptions)) -> Self {
         let registry = prometheus::Registry::new();
         let metrics = crate::connections::Metrics::new(&registry).unwrap();
         let config = Config { outbox_messages_max: 64, ..Config::default() };
         let node = Connections::new(&config, 1, metrics);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         node.start(&tasks, &stop);
-        let delivery = Delivery::alone(&node, ["hub".into()], tasks.clone());
         let mut options = HubOptions { stateful_reconnect: true, ..HubOptions::named("hub") };
         change(&mut options);
+        let delivery = if keeping {
+            let hub = ("hub".into(), options.hub_acks());
+            Delivery::alone_keeping(&node, hub, tasks.clone(), &stop)
+        } else {
+            Delivery::alone(&node, ["hub".into()], tasks.clone())
+        };
         let metrics = Metrics::new(&registry).unwrap();
         let host = HubHost::new(TestHub::default(), options, delivery, &metrics);
         Self { host, node, tasks, stop }
+    }
+
+    /// The way to every audience, from outside.
+    pub(super) fn delivery(&self) -> Arc<Delivery> {
+        self.host.context().delivery().clone()
+    }
+
+    /// Publishes an acknowledged message with an empty object to a group.
+    pub(super) async fn publish(&self, id: &str, group: &str) -> u64 {
+        let event = event_from_json("News", Bytes::from_static(b"[{}]")).unwrap();
+        let mut envelope = Envelope::ordinary("hub".into(), Audience::group(group), event.into());
+        envelope.id = id.into();
+        let message = Acknowledged {
+            envelope,
+            publisher: Publisher { tenant: "backend".into(), ordering_key: None },
+            critical: false,
+            require_audience: false,
+            body_hash: [0; 16],
+        };
+        self.delivery().publish_acknowledged(message).await.unwrap().targeted
+    }
+
+    /// Publishes an ordinary event without arguments to a group.
+    pub(super) async fn ordinary(&self, target: &str, group: &str) {
+        let context = self.host.context();
+        context.clients().group(group).send(target, ()).await.unwrap();
+    }
+
+    /// What became of all pairs.
+    pub(super) async fn pairs(&self) -> Counts {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        self.delivery().delivery_stats().await.unwrap().pairs
+    }
+
+    /// Why messages died, in order.
+    pub(super) async fn deaths(&self) -> Vec<&'static str> {
+        let page = self.delivery().dead_letters(DeadFilter::default(), None, 100).await.unwrap();
+        page.letters.iter().map(|letter| letter.reason.name()).collect()
     }
 
     /// What the hub's callbacks and methods wrote down.
@@ -81,6 +138,14 @@ impl World {
         let opening = Opening { query: query.into(), peer: None };
         self.tasks.spawn(self.host.converse(pipe, opening));
         Client { connection, wire, socket, seen: 0 }
+    }
+
+    /// A client of a user, with a query, after its handshake.
+    pub(super) async fn connect_as(&self, id: &str, user: &str, query: &str) -> Client {
+        let mut client = self.open(id, Caller::of_user(user), query);
+        client.send(r#"{"protocol":"json","version":1}"#);
+        client.skip_handshake().await;
+        client
     }
 
     /// A client after a JSON handshake of version 1.
@@ -109,6 +174,24 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// The handshake is answered well; what follows it at once is still to be received.
+    pub(super) async fn skip_handshake(&mut self) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(messages(&self.socket.taken.lock())[0], serde_json::json!({}));
+        self.seen = 1;
+    }
+
+    /// The names of events that have come; ids of acknowledged messages instead where they show.
+    pub(super) async fn events(&mut self) -> Vec<String> {
+        let received = self.received().await;
+        let name = |message: &Value| {
+            let ids = [&message["arguments"][0]["messageId"], &message["invocationId"]];
+            let id = ids.into_iter().find_map(Value::as_str);
+            id.or(message["target"].as_str()).unwrap_or_default().to_owned()
+        };
+        received.iter().filter(|message| message["type"] == 1).map(name).collect()
+    }
+
     /// Sends messages, each without its separator.
     pub(super) fn send(&self, message: &str) {
         self.send_all(&[message]);

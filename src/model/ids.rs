@@ -66,6 +66,10 @@ name! {
     GroupName
 }
 name! {
+    /// Whose budget a published message uses: the name of its service key.
+    Tenant
+}
+name! {
     /// The id of one published message, and its idempotency key.
     MessageId
 }

@@ -13,6 +13,13 @@ pub trait Arguments: Send + Sync {
     fn len_hint(&self) -> usize {
         256
     }
+
+    /// The arguments in the protocol they lose nothing in, to be kept.
+    fn to_raw(&self) -> Result<RawArguments, EncodeError> {
+        let mut out = Vec::with_capacity(self.len_hint());
+        self.write(Protocol::Json, &mut out)?;
+        Ok(RawArguments::from_checked(Protocol::Json, out.into()))
+    }
 }
 
 /// Appends an array of what `items` are.
@@ -87,5 +94,9 @@ impl Arguments for RawArguments {
 
     fn len_hint(&self) -> usize {
         self.bytes().len()
+    }
+
+    fn to_raw(&self) -> Result<RawArguments, EncodeError> {
+        Ok(self.clone())
     }
 }

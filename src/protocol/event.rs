@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use super::arguments::Arguments;
 use super::encode;
 use super::encoded::Encoded;
-use super::raw::EncodeError;
+use super::raw::{EncodeError, RawArguments};
 use super::wire::Protocol;
 
 /// An invocation without an id, for any number of receivers of either protocol.
@@ -30,6 +30,11 @@ impl Event {
     /// The name of the client's handler.
     pub fn target(&self) -> &str {
         &self.target
+    }
+
+    /// The arguments as they may be kept.
+    pub fn to_raw(&self) -> Result<RawArguments, EncodeError> {
+        self.arguments.to_raw()
     }
 
     /// The frame for a protocol, made on first demand and shared from then on.

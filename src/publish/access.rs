@@ -54,6 +54,18 @@ async fn ask_for_key(
     next.run(request).await
 }
 
+/// Operators have their own key, and work while the node stops, too.
+pub(super) async fn ask_operator(
+    State(publish): State<Arc<Publish>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if publish.admin.opens(request.headers()) {
+        return next.run(request).await;
+    }
+    publish.refuse(Problem::not_an_operator())
+}
+
 /// A burst of one second's requests, refilled evenly.
 fn limited(routes: Router, limit: NonZeroU32, publish: &Arc<Publish>) -> Router {
     let config = GovernorConfigBuilder::default()

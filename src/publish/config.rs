@@ -21,6 +21,12 @@ pub struct Config {
     pub delivery_timeout_ms: u64,
     /// Requests per second and service key, with a burst of as many; 0 for no limit.
     pub requests_per_second_max: u32,
+    /// Messages of one batch.
+    pub batch_messages_max: usize,
+    /// For one call of a webhook, from the connection to the end of the answer.
+    pub webhook_timeout_ms: u64,
+    /// Events that wait for one tenant's webhook.
+    pub webhook_backlog_max: usize,
 }
 
 impl Default for Config {
@@ -30,6 +36,9 @@ impl Default for Config {
             body_timeout_ms: 30_000,
             delivery_timeout_ms: 5_000,
             requests_per_second_max: 0,
+            batch_messages_max: 100,
+            webhook_timeout_ms: 10_000,
+            webhook_backlog_max: 10_000,
         }
     }
 }
@@ -41,7 +50,18 @@ impl Config {
         [
             BadSetting::outside("publish.body_bytes_max", self.body_bytes_max, BODY_BYTES_RANGE),
             BadSetting::outside("publish.body_timeout_ms", self.body_timeout_ms, minutes.clone()),
-            BadSetting::outside("publish.delivery_timeout_ms", self.delivery_timeout_ms, minutes),
+            BadSetting::outside(
+                "publish.delivery_timeout_ms",
+                self.delivery_timeout_ms,
+                minutes.clone(),
+            ),
+            BadSetting::outside("publish.webhook_timeout_ms", self.webhook_timeout_ms, minutes),
+            BadSetting::outside("publish.batch_messages_max", self.batch_messages_max, 1..=10_000),
+            BadSetting::outside(
+                "publish.webhook_backlog_max",
+                self.webhook_backlog_max,
+                1..=1_000_000,
+            ),
             BadSetting::outside(
                 "publish.requests_per_second_max",
                 self.requests_per_second_max,
@@ -55,6 +75,10 @@ impl Config {
 
     pub(super) fn body_timeout(&self) -> Duration {
         Duration::from_millis(self.body_timeout_ms)
+    }
+
+    pub(super) fn webhook_timeout(&self) -> Duration {
+        Duration::from_millis(self.webhook_timeout_ms)
     }
 
     pub(super) fn delivery_timeout(&self) -> Duration {
@@ -78,6 +102,9 @@ mod tests {
             body_timeout_ms: 0,
             delivery_timeout_ms: 0,
             requests_per_second_max: 1_000_001,
+            batch_messages_max: 0,
+            webhook_timeout_ms: 99,
+            webhook_backlog_max: 0,
         };
         let texts: Vec<_> = config.check().iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -86,6 +113,9 @@ mod tests {
                 "publish.body_bytes_max must be 1024 to 67108864, not 1",
                 "publish.body_timeout_ms must be 100 to 600000, not 0",
                 "publish.delivery_timeout_ms must be 100 to 600000, not 0",
+                "publish.webhook_timeout_ms must be 100 to 600000, not 99",
+                "publish.batch_messages_max must be 1 to 10000, not 0",
+                "publish.webhook_backlog_max must be 1 to 1000000, not 0",
                 "publish.requests_per_second_max must be 0 to 1000000, not 1000001",
             ]
         );

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
 
@@ -93,6 +94,26 @@ impl<'a> Fields<'a> {
     /// The problem of one of these fields.
     pub(super) fn wrong(&self, name: &str, detail: &str) -> Problem {
         Problem::field(shown(self.at, name), detail)
+    }
+
+    /// A hash of the fields that are still here, whatever their order: names and the texts of their
+    /// values. A null counts as absent.
+    pub(super) fn hash(&self) -> [u8; 16] {
+        let mut said: Vec<(&str, &str)> = self
+            .list
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.get()))
+            .filter(|(_, value)| *value != "null")
+            .collect();
+        said.sort_unstable();
+        let mut hash = Sha256::new();
+        for part in said.iter().flat_map(|(name, value)| [name, value]) {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let mut short = [0; 16];
+        short.copy_from_slice(&hash.finalize()[..16]);
+        short
     }
 
     /// Nothing may be left.

@@ -27,6 +27,11 @@ pub(super) struct Message {
     pub(super) priority: Priority,
     pub(super) expires_at: Option<SystemTime>,
     pub(super) correlation_id: Option<Arc<str>>,
+    pub(super) ordering_key: Option<Arc<str>>,
+    pub(super) critical: bool,
+    pub(super) require_audience: bool,
+    /// A hash of everything that was said but the id.
+    pub(super) hash: [u8; 16],
 }
 
 impl Message {
@@ -35,6 +40,9 @@ impl Message {
         let Some(mut fields) = Fields::of(parse_body(body)?, "")? else {
             return Err(Problem::not_an_object());
         };
+        let id = message_id(&mut fields)?;
+        let hash = fields.hash();
+        let class = class(&mut fields)?;
         let audience = match fields.take("audience") {
             Some(value) => audience::read(value)?,
             None => return Err(fields.wrong("audience", "is required")),
@@ -47,12 +55,16 @@ impl Message {
             audience,
             target,
             arguments: arguments(&mut fields, body)?,
-            class: class(&mut fields)?,
+            class,
             conflation_key: text(&mut fields, "conflationKey")?.map(Arc::from),
             priority: priority(&mut fields)?,
             expires_at: expires_at(&mut fields, now)?,
             correlation_id: text(&mut fields, "correlationId")?.map(Arc::from),
-            id: message_id(&mut fields)?,
+            ordering_key: text(&mut fields, "orderingKey")?.map(Arc::from),
+            critical: of_acknowledged(&mut fields, "critical", class)?,
+            require_audience: of_acknowledged(&mut fields, "requireAudience", class)?,
+            id,
+            hash,
         };
         fields.finish()?;
         Ok(message)
@@ -82,11 +94,18 @@ fn class(fields: &mut Fields<'_>) -> Result<Class, Problem> {
     match class.as_deref() {
         None | Some("ordinary") => Ok(Class::Ordinary),
         Some("volatile") => Ok(Class::Volatile),
-        Some("acknowledged") => {
-            Err(fields.wrong("class", "cannot be acknowledged yet: this version has no store"))
-        }
-        Some(_) => Err(fields.wrong("class", "must be volatile or ordinary")),
+        Some("acknowledged") => Ok(Class::Acknowledged),
+        Some(_) => Err(fields.wrong("class", "must be volatile, ordinary or acknowledged")),
     }
+}
+
+/// A yes or no that means nothing for other classes; there it would be a misunderstanding.
+fn of_acknowledged(fields: &mut Fields<'_>, name: &str, class: Class) -> Result<bool, Problem> {
+    let value: Option<bool> = fields.take_as(name, "must be true or false")?;
+    if value.is_some() && class != Class::Acknowledged {
+        return Err(fields.wrong(name, "goes with class acknowledged only"));
+    }
+    Ok(value.unwrap_or_default())
 }
 
 fn priority(fields: &mut Fields<'_>) -> Result<Priority, Problem> {
@@ -144,6 +163,12 @@ mod tests {
         body
     }
 
+    fn acknowledged(name: &str, value: Value) -> Value {
+        let mut body = with("class", json!("acknowledged"));
+        body[name] = value;
+        body
+    }
+
     fn without(name: &str) -> Value {
         let mut body = good();
         body.as_object_mut().unwrap().remove(name);
@@ -194,6 +219,32 @@ mod tests {
     }
 
     #[test]
+    fn an_acknowledged_message_may_say_that_it_is_critical_and_needs_an_audience() {
+        let mut body = acknowledged("critical", json!(true));
+        body["requireAudience"] = json!(true);
+        body["orderingKey"] = json!("order-7");
+        let message = read(&body.to_string()).unwrap();
+        assert_eq!(message.class, Class::Acknowledged);
+        assert!(message.critical && message.require_audience);
+        assert_eq!(message.ordering_key.as_deref(), Some("order-7"));
+        let message = read(&acknowledged("critical", Value::Null).to_string()).unwrap();
+        assert!(!message.critical && !message.require_audience);
+    }
+
+    #[test]
+    fn the_same_message_has_the_same_hash_however_its_fields_are_arranged() {
+        let hash = |body: &str| read(body).unwrap().hash;
+        let one = r#"{"audience":{"all":true},"target":"t","arguments":[1],"messageId":"a"}"#;
+        let same = r#"{ "messageId": "b", "arguments":[1], "priority":null,
+            "target":"t","audience":{"all":true} }"#;
+        assert_eq!(hash(one), hash(same));
+        for (a, b) in [("[1]", "[2]"), ("\"t\"", "\"u\""), ("{\"all\":true}", "{\"user\":\"u\"}")] {
+            assert_ne!(hash(one), hash(&one.replace(a, b)), "{a}");
+        }
+        assert_ne!(hash(one), hash(&one.replace("\"messageId\":\"a\"", "\"priority\":1")));
+    }
+
+    #[test]
     fn a_null_option_is_an_absent_one() {
         for option in ["class", "conflationKey", "priority", "expiresAt", "correlationId"] {
             assert!(read(&with(option, Value::Null).to_string()).is_ok(), "{option}");
@@ -216,7 +267,12 @@ mod tests {
             (with("arguments", json!("[]")), "arguments", None),
             (with("class", json!("gold")), "class", None),
             (with("class", json!(1)), "class", None),
-            (with("class", json!("acknowledged")), "class", None),
+            (with("orderingKey", json!(1)), "orderingKey", None),
+            (with("orderingKey", long.clone()), "orderingKey", Some(256)),
+            (with("critical", json!(true)), "critical", None),
+            (with("requireAudience", json!(false)), "requireAudience", None),
+            (acknowledged("critical", json!("yes")), "critical", None),
+            (acknowledged("requireAudience", json!(1)), "requireAudience", None),
             (with("conflationKey", json!(1)), "conflationKey", None),
             (with("conflationKey", long.clone()), "conflationKey", Some(256)),
             (with("priority", json!(11)), "priority", Some(10)),

@@ -3,20 +3,25 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http::StatusCode;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::body;
 use super::members::path;
 use super::message::Message;
 use super::problem::Problem;
 use super::router::Publish;
-use crate::delivery::event_from_json;
-use crate::model::{Envelope, MessageId};
+use crate::auth::Tenant;
+use crate::delivery::{AcceptedReceipt, Acknowledged, NotAccepted, Publisher, event_from_json};
+use crate::model::{Class, Envelope, MessageId};
 
 /// Sees what is published, for rooms that learn from it.
 pub trait Observer: Send + Sync + 'static {
@@ -24,34 +29,74 @@ pub trait Observer: Send + Sync + 'static {
     fn published(&self, hub: &str, target: &str, arguments: &str);
 }
 
-#[derive(Serialize)]
+/// What was taken, and for an acknowledged message how far the promise goes.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Accepted<'a> {
-    message_id: &'a str,
+pub(super) struct Accepted {
+    message_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    targeted: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<&'static str>,
+}
+
+type Kept = BoxFuture<'static, Result<AcceptedReceipt, NotAccepted>>;
+
+/// A message that was handed in.
+pub(super) enum Begun {
+    /// It was refused, or delivery has it already.
+    Over(Result<Accepted, Problem>),
+    /// The store has it, and will say by then whether it keeps it.
+    UnderWay(MessageId, Kept, Instant),
 }
 
 pub(super) async fn publish(
     State(publish): State<Arc<Publish>>,
+    Extension(tenant): Extension<Tenant>,
     hub: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let accepted = async {
         let hub = path(hub)?;
-        let id = accept(&publish, &hub, request).await?;
-        publish.metrics.accepted(&hub);
-        let answer = Json(Accepted { message_id: id.as_str() });
-        Ok((StatusCode::ACCEPTED, answer).into_response())
+        let body = read(&publish, &hub, request).await?;
+        let begun = begin(&publish, &hub, &tenant, &body, publish.deadline()).await;
+        let accepted = finish(&publish, &hub, begun).await?;
+        Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
     };
     publish.answer(accepted.await)
 }
 
-async fn accept(publish: &Publish, hub: &str, request: Request) -> Result<MessageId, Problem> {
+/// The body of a request to a hub that is there.
+pub(super) async fn read(publish: &Publish, hub: &str, request: Request) -> Result<Bytes, Problem> {
     if !publish.delivery.has_hub(hub) {
         return Err(Problem::not_found("hub"));
     }
     let (parts, body) = request.into_parts();
-    let body = body::read(&parts.headers, body, &publish.config).await?;
-    let message = Message::read(&body, SystemTime::now())?;
+    body::read(&parts.headers, body, &publish.config).await
+}
+
+/// Hands one message in. Messages that are begun one after the other keep their order.
+pub(super) async fn begin(
+    publish: &Publish,
+    hub: &str,
+    tenant: &Tenant,
+    body: &Bytes,
+    deadline: Instant,
+) -> Begun {
+    match try_begin(publish, hub, tenant, body, deadline).await {
+        Ok(begun) => begun,
+        Err(problem) => Begun::Over(Err(problem)),
+    }
+}
+
+async fn try_begin(
+    publish: &Publish,
+    hub: &str,
+    tenant: &Tenant,
+    body: &Bytes,
+    deadline: Instant,
+) -> Result<Begun, Problem> {
+    let message = Message::read(body, SystemTime::now())?;
     let event = event_from_json(&message.target, message.arguments.clone())
         .map_err(|error| Problem::field("arguments", &format!("are not usable: {error}")))?;
     // First, so that a client that gets the event finds what the observer has learnt from it.
@@ -60,6 +105,7 @@ async fn accept(publish: &Publish, hub: &str, request: Request) -> Result<Messag
         observer.published(hub, &message.target, arguments);
     }
     let id = message.id.clone();
+    let publisher = Publisher { tenant: tenant.clone(), ordering_key: message.ordering_key };
     let envelope = Envelope {
         id: message.id,
         hub: hub.into(),
@@ -71,6 +117,41 @@ async fn accept(publish: &Publish, hub: &str, request: Request) -> Result<Messag
         expires_at: message.expires_at,
         correlation_id: message.correlation_id,
     };
-    publish.in_time(publish.delivery.publish(envelope)).await?;
-    Ok(id)
+    if envelope.class == Class::Acknowledged {
+        let kept = publish.delivery.publish_acknowledged(Acknowledged {
+            envelope,
+            publisher,
+            critical: message.critical,
+            require_audience: message.require_audience,
+            body_hash: message.hash,
+        });
+        return Ok(Begun::UnderWay(id, kept.boxed(), deadline));
+    }
+    let published = publish.delivery.publish_in_order(&publisher, envelope);
+    publish.until(deadline, published).await?;
+    let message_id = id.to_string();
+    Ok(Begun::Over(Ok(Accepted { message_id, targeted: None, mode: None })))
+}
+
+/// Waits for what the store says. A problem names the message: its id may be the server's own.
+pub(super) async fn finish(
+    publish: &Publish,
+    hub: &str,
+    begun: Begun,
+) -> Result<Accepted, Problem> {
+    let accepted = match begun {
+        Begun::Over(outcome) => outcome,
+        Begun::UnderWay(id, kept, deadline) => match publish.until(deadline, kept).await {
+            Ok(receipt) => Ok(Accepted {
+                message_id: id.to_string(),
+                targeted: Some(receipt.targeted),
+                mode: Some(receipt.mode.name()),
+            }),
+            Err(problem) => Err(problem.of_message(&id)),
+        },
+    };
+    if accepted.is_ok() {
+        publish.metrics.accepted(hub);
+    }
+    accepted
 }

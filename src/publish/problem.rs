@@ -5,6 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::delivery::DeliveryError;
+use crate::model::MessageId;
 
 /// Seconds after which trying again may help when the node stops or another one is unreachable.
 const RETRY_AFTER_SECONDS: u64 = 5;
@@ -12,7 +13,12 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 /// One problem of one request, as `application/problem+json`. Never repeats a value of the request:
 /// it may be a secret, and the sender has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
+#[serde(transparent)]
+pub struct Problem(Box<Parts>);
+
+// In a box of its own, because it travels through every function that may go wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Parts {
     #[serde(rename = "type")]
     kind: &'static str,
     title: &'static str,
@@ -22,26 +28,40 @@ pub struct Problem {
     field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    whose: Option<&'static str>,
+    #[serde(rename = "messageId", skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
     #[serde(skip)]
     retry_after_seconds: Option<u64>,
 }
 
 impl Problem {
-    fn new(
+    pub(super) fn new(
         status: StatusCode,
         kind: &'static str,
         title: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self {
+        Self(Box::new(Parts {
             kind,
             title,
             status: status.as_u16(),
             detail: detail.into(),
             field: None,
             limit: None,
+            code: None,
+            whose: None,
+            message_id: None,
             retry_after_seconds: None,
-        }
+        }))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Parts)) -> Self {
+        change(&mut self.0);
+        self
     }
 
     /// 400: the body is no JSON.
@@ -62,6 +82,14 @@ impl Problem {
         let kind = "urn:conduit-realtime:problem:unauthenticated";
         let detail = "Send a service key in X-API-Key or as a Bearer token.";
         Self::new(StatusCode::UNAUTHORIZED, kind, "No good service key", detail)
+    }
+
+    /// 401: no key of operators, or a wrong one.
+    pub fn not_an_operator() -> Self {
+        let kind = "urn:conduit-realtime:problem:unauthenticated";
+        let detail =
+            "Send the key of operators (admin.key_sha256) in X-API-Key or as a Bearer token.";
+        Self::new(StatusCode::UNAUTHORIZED, kind, "No good key of operators", detail)
     }
 
     /// 404: something that the path names is not there.
@@ -104,7 +132,7 @@ impl Problem {
         let kind = "urn:conduit-realtime:problem:bad-field";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         let text = format!("'{field}' {detail}.");
-        Self { field: Some(field), ..Self::new(status, kind, "A field is not usable", text) }
+        Self::new(status, kind, "A field is not usable", text).with(|own| own.field = Some(field))
     }
 
     /// 422: the body is JSON, but no object.
@@ -123,8 +151,7 @@ impl Problem {
         let status = StatusCode::TOO_MANY_REQUESTS;
         let problem = Self::new(status, kind, "Too many requests", detail);
         // The wait is rounded down to seconds; "at once" would be wrong.
-        let retry_after_seconds = Some(wait_seconds.max(1));
-        Self { retry_after_seconds, limit: Some(u64::from(limit)), ..problem }
+        problem.with_retry_after(wait_seconds).with(|own| own.limit = Some(u64::from(limit)))
     }
 
     /// 500: our own mistake.
@@ -138,8 +165,7 @@ impl Problem {
     pub fn unavailable(detail: impl Into<String>) -> Self {
         let kind = "urn:conduit-realtime:problem:unavailable";
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        let problem = Self::new(status, kind, "Not available now", detail);
-        Self { retry_after_seconds: Some(RETRY_AFTER_SECONDS), ..problem }
+        Self::new(status, kind, "Not available now", detail).with_retry_after(RETRY_AFTER_SECONDS)
     }
 
     /// 504: nobody knows whether it was done.
@@ -151,12 +177,36 @@ impl Problem {
 
     /// The number that was exceeded or missed.
     pub fn with_limit(self, limit: usize) -> Self {
-        Self { limit: u64::try_from(limit).ok(), ..self }
+        self.with(|own| own.limit = u64::try_from(limit).ok())
+    }
+
+    /// A fixed name for programs, and whose limit it was: the tenant's, or everybody's.
+    pub(super) fn with_code(self, code: &'static str, whose: Option<&'static str>) -> Self {
+        self.with(|own| (own.code, own.whose) = (Some(code), whose))
+    }
+
+    /// When trying again may help.
+    pub(super) fn with_retry_after(self, seconds: u64) -> Self {
+        self.with(|own| own.retry_after_seconds = Some(seconds.max(1)))
+    }
+
+    /// The message that it is about: a publisher that gave no id needs it to try again.
+    pub(super) fn of_message(self, id: &MessageId) -> Self {
+        self.with(|own| own.message_id = Some(id.to_string()))
+    }
+
+    /// What is wrong, in words.
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    pub(super) fn message_id(&self) -> Option<&str> {
+        self.0.message_id.as_deref()
     }
 
     /// The status that this problem is answered with.
     pub fn status(&self) -> u16 {
-        self.status
+        self.0.status
     }
 }
 
@@ -166,6 +216,7 @@ impl From<DeliveryError> for Problem {
             DeliveryError::UnknownHub(_) => Self::not_found("hub"),
             DeliveryError::GroupFull(full) => Self::full(full.to_string(), full.max),
             DeliveryError::Backplane(error) => Self::unavailable(error.to_string()),
+            DeliveryError::Store(error) => Self::store_unavailable(&error.to_string()),
         }
     }
 }
@@ -173,10 +224,10 @@ impl From<DeliveryError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).unwrap_or_default();
-        let status = StatusCode::from_u16(self.status).unwrap_or_default();
+        let status = StatusCode::from_u16(self.0.status).unwrap_or_default();
         let kind = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
-        if let Some(seconds) = self.retry_after_seconds {
+        if let Some(seconds) = self.0.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::UNAUTHORIZED {

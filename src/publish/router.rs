@@ -6,7 +6,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, head, post, put};
+use axum::routing::{delete, get, head, post, put};
+use tokio::time::Instant;
 
 use super::config::Config;
 use super::door::Door;
@@ -14,9 +15,10 @@ use super::messages::Observer;
 use super::metrics::Metrics;
 use super::problem::Problem;
 use super::tasks::TaskRegister;
-use super::{access, broadcast, members, messages, tasks};
-use crate::auth::ServiceKeys;
-use crate::delivery::{Delivery, DeliveryError};
+use super::webhook::Webhooks;
+use super::{access, admin, batch, broadcast, conduit, members, messages, receipts, tasks};
+use crate::auth::{AdminKey, ServiceKeys};
+use crate::delivery::Delivery;
 
 /// What the server gives this room.
 pub struct Publish {
@@ -24,8 +26,12 @@ pub struct Publish {
     pub delivery: Arc<Delivery>,
     /// Who may publish.
     pub service_keys: Arc<ServiceKeys>,
+    /// Who may see and change what others published.
+    pub admin: Arc<AdminKey>,
     /// The limits, checked.
     pub config: Config,
+    /// Who is told what became of messages.
+    pub webhooks: Arc<Webhooks>,
     /// Closed when the node stops.
     pub door: Door,
     /// Sees every message before delivery does.
@@ -51,22 +57,40 @@ impl Publish {
     }
 
     /// Waits for delivery, at most as long as configured.
-    pub(super) async fn in_time<T>(
+    pub(super) async fn in_time<T, E: Into<Problem>>(
         &self,
-        work: impl Future<Output = Result<T, DeliveryError>>,
+        work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Problem> {
-        match tokio::time::timeout(self.config.delivery_timeout(), work).await {
-            Ok(done) => Ok(done?),
+        self.until(self.deadline(), work).await
+    }
+
+    /// When the work of a request that begins now must be done.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.config.delivery_timeout()
+    }
+
+    /// Waits for delivery until then.
+    pub(super) async fn until<T, E: Into<Problem>>(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Problem> {
+        match tokio::time::timeout_at(deadline, work).await {
+            Ok(done) => done.map_err(Into::into),
             Err(_elapsed) => Err(Problem::timed_out()),
         }
     }
 }
 
-/// All routes: `/api/v1/…` behind a service key, `/api/broadcast` without.
+/// All routes: `/api/v1/…` behind a service key, `/api/v1/admin/…` and Conduit's behind the
+/// operators' key, `/api/broadcast` without.
 pub fn router(publish: Publish) -> Router {
     let publish = Arc::new(publish);
     let v1 = Router::new()
         .route("/hubs/{hub}/messages", post(messages::publish))
+        .route("/hubs/{hub}/messages/batch", post(batch::publish))
+        .route("/messages/{id}", get(receipts::of_message))
+        .route("/delivery/stats", get(receipts::stats))
         .route("/hubs/{hub}/connections/{id}", head(members::has_connection))
         .route("/hubs/{hub}/connections/{id}", delete(members::close))
         .route("/hubs/{hub}/groups/{group}", head(members::has_group))
@@ -88,7 +112,16 @@ pub fn router(publish: Publish) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(publish.clone(), access::ask_at_door))
         .with_state(publish.clone());
-    Router::new().nest("/api/v1", access::guard(v1, &publish)).merge(broadcast)
+    let operators = admin::router()
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(unknown_path)
+        .layer(from_fn_with_state(publish.clone(), access::ask_operator))
+        .with_state(publish.clone());
+    Router::new()
+        .nest("/api/v1", access::guard(v1, &publish))
+        .nest("/api/v1/admin", operators)
+        .merge(conduit::router(&publish))
+        .merge(broadcast)
 }
 
 async fn unknown_path(State(publish): State<Arc<Publish>>) -> Response {

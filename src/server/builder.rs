@@ -1,6 +1,6 @@
 //! From hubs and options to a server that can run.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -15,9 +15,10 @@ use super::options::{HubRouteOptions, ServerOptions};
 use super::stopping::{self, Stopped};
 use crate::backplane::{Backplane, InProcess};
 use crate::connections::{self, Connections, Endpoint};
-use crate::delivery::{self, Delivery};
+use crate::delivery::{self, AckMetrics, Delivery, HubAcks, Keeping};
 use crate::hub::{self, Hub, HubContext, HubHost, HubOptions};
 use crate::model::HubName;
+use crate::store::Store;
 use crate::transport::{self, HubRoute, Transport};
 
 /// Why a server cannot be built.
@@ -49,6 +50,7 @@ struct Planned {
     path: String,
     name: HubName,
     stateful_reconnect: bool,
+    acks: HubAcks,
     route: HubRouteOptions,
     make: MakeEndpoint,
 }
@@ -58,6 +60,7 @@ pub struct Builder {
     options: ServerOptions,
     backplane: Arc<dyn Backplane>,
     registry: Registry,
+    keeping: Option<(Arc<dyn Store>, delivery::Config)>,
     hubs: Vec<Planned>,
 }
 
@@ -74,6 +77,7 @@ impl Builder {
             options,
             backplane: Arc::new(InProcess),
             registry: Registry::new(),
+            keeping: None,
             hubs: Vec::new(),
         }
     }
@@ -92,6 +96,14 @@ impl Builder {
         self
     }
 
+    /// Keeps acknowledged messages and sessions in a store. Without one a client id means nothing,
+    /// and acknowledged messages are not accepted.
+    #[must_use]
+    pub fn keeping(mut self, store: Arc<dyn Store>, config: delivery::Config) -> Self {
+        self.keeping = Some((store, config));
+        self
+    }
+
     /// Maps a hub at a path.
     #[must_use]
     pub fn hub<H: Hub>(
@@ -105,6 +117,7 @@ impl Builder {
             path: path.into(),
             name: options.name.clone(),
             stateful_reconnect: options.stateful_reconnect,
+            acks: options.hub_acks(),
             route,
             make: Box::new(move |delivery, metrics| {
                 let host = HubHost::new(hub, options, delivery, metrics);
@@ -117,7 +130,7 @@ impl Builder {
 
     /// Builds all rooms and starts their tasks. Needs a tokio runtime.
     pub fn build(self) -> Result<Server, BuildError> {
-        let Self { options, backplane, registry, hubs } = self;
+        let Self { options, backplane, registry, keeping, hubs } = self;
         options.transport.check().map_err(BuildError::Option)?;
         options.cors.check().map_err(BuildError::Option)?;
         check_names(&hubs)?;
@@ -127,13 +140,9 @@ impl Builder {
         let connections =
             Connections::new(&options.connections, shards, connections::Metrics::new(&registry)?);
         connections.start(&tasks, &stop);
-        let delivery = Delivery::new(
-            &connections,
-            backplane,
-            hubs.iter().map(|hub| hub.name.clone()),
-            delivery::Metrics::new(&registry)?,
-            tasks.clone(),
-        );
+        let names = hubs.iter().map(|hub| (hub.name.clone(), hub.acks)).collect();
+        let delivery =
+            build_delivery(&connections, backplane, names, keeping, &registry, tasks.clone())?;
         tasks.spawn(delivery.clone().run(stop.clone()));
         let transport_metrics = transport::Metrics::new(&registry)?;
         let transport = Transport::new(
@@ -178,6 +187,23 @@ impl Builder {
             stop,
         })
     }
+}
+
+fn build_delivery(
+    connections: &Arc<Connections>,
+    backplane: Arc<dyn Backplane>,
+    hubs: HashMap<HubName, HubAcks>,
+    keeping: Option<(Arc<dyn Store>, delivery::Config)>,
+    registry: &Registry,
+    tasks: TaskTracker,
+) -> Result<Arc<Delivery>, BuildError> {
+    let metrics = delivery::Metrics::new(registry)?;
+    let Some((store, config)) = keeping else {
+        let names = hubs.into_keys();
+        return Ok(Delivery::new(connections, backplane, names, metrics, tasks));
+    };
+    let keeping = Keeping { store, config, metrics: AckMetrics::new(registry)? };
+    Ok(Delivery::keeping(connections, backplane, hubs, metrics, tasks, keeping))
 }
 
 fn check_names(hubs: &[Planned]) -> Result<(), BuildError> {
@@ -245,6 +271,10 @@ impl Server {
         stop: impl Future<Output = ()>,
         closing: impl FnOnce(),
     ) -> Stopped {
+        // Nobody is let in before what is owed can be given out.
+        if let Err(error) = self.delivery.ready().await {
+            tracing::error!(%error, "the store is not ready");
+        }
         let app = self.transport.with_cors(self.app.clone());
         self.tasks.spawn(transport::serve(
             listener,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -12,15 +12,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::builder::{Builder, Server};
 use super::options::{HubRouteOptions, ServerOptions};
-use crate::auth::{Anonymous, Authenticator, KeyNotice, Keys};
+use crate::auth::{Anonymous, Authenticator, KeyNotice, Keys, ServiceKeyConfig};
 use crate::conduit::{self, TaskDirectory};
 use crate::config::{Config, HubConfig};
+use crate::delivery::AckMode;
 use crate::hub::bench::BenchHub;
 use crate::hub::catalogue::Authentication;
-use crate::publish::{self, Door, Observer, Publish, TaskRegister};
+use crate::publish::{self, Door, Observer, Publish, TaskRegister, WebhookMetrics, Webhooks};
+use crate::store::{self, LocalStore, Store};
 
 const BENCH: &str = "bench";
 const BENCH_PATH: &str = "/hubs/bench";
+const BENCH_ACKS: [AckMode; 3] = [AckMode::None, AckMode::Method, AckMode::Result];
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -39,8 +42,10 @@ pub fn run(config: Config) -> ExitCode {
 
 async fn serve(config: &Config) -> Result<ExitCode, AnyError> {
     let mut signals = Signals::new()?;
-    let keys = Keys::from_config(&config.auth, config.server.only_loopback())?;
-    let (server, door) = build(config, &keys)?;
+    let keys = Keys::from_config(&config.auth, &config.admin, config.server.only_loopback())?;
+    let registry = Registry::new();
+    let store = open_store(config, &registry).await?;
+    let (server, door) = build(config, &keys, store, registry)?;
     let address = config.server.address().ok_or("server.listen is no address")?;
     let listener = TcpListener::bind(address)
         .await
@@ -65,9 +70,32 @@ async fn serve(config: &Config) -> Result<ExitCode, AnyError> {
     })
 }
 
+/// What is owed is read back before anybody is let in; that takes a while when it is much.
+async fn open_store(
+    config: &Config,
+    registry: &Registry,
+) -> Result<Option<Arc<dyn Store>>, AnyError> {
+    if !config.store.enabled {
+        return Ok(None);
+    }
+    let (settings, metrics) = (config.store(), store::Metrics::new(registry)?);
+    if settings.mode == store::Mode::Memory {
+        return Ok(Some(Arc::new(LocalStore::in_memory(settings, metrics))));
+    }
+    let path = settings.path.display().to_string();
+    let now = SystemTime::now().into();
+    let opened =
+        tokio::task::spawn_blocking(move || LocalStore::open(settings, metrics, now)).await?;
+    Ok(Some(Arc::new(opened.map_err(|error| format!("the store in {path:?}: {error}"))?)))
+}
+
 /// The server with its hubs and routes, and the door that closes when it stops.
-pub(super) fn build(config: &Config, keys: &Keys) -> Result<(Server, Door), AnyError> {
-    let registry = Registry::new();
+pub(super) fn build(
+    config: &Config,
+    keys: &Keys,
+    store: Option<Arc<dyn Store>>,
+    registry: Registry,
+) -> Result<(Server, Door), AnyError> {
     let tasks = Arc::new(TaskDirectory::new(conduit::Metrics::new(&registry)?));
     let mut builder = Builder::new(ServerOptions {
         connections: config.connections.clone(),
@@ -76,6 +104,9 @@ pub(super) fn build(config: &Config, keys: &Keys) -> Result<(Server, Door), AnyE
         stop_notice: Duration::from_millis(config.server.stop_notice_ms),
     })
     .metrics(registry.clone());
+    if let Some(store) = store {
+        builder = builder.keeping(store, config.delivery.clone());
+    }
     let mut names = Vec::new();
     for (definition, hub) in conduit::hubs(&tasks)? {
         let Some(own) = config.hub(&definition.name) else { continue };
@@ -83,21 +114,32 @@ pub(super) fn build(config: &Config, keys: &Keys) -> Result<(Server, Door), AnyE
             Authentication::Anonymous => Arc::new(Anonymous),
             Authentication::VirtualKey => keys.virtual_keys.clone(),
         };
-        let options = own.hub_options(&definition.name);
+        let options = own.hub_options(&definition.name, &definition.acks);
         builder = builder.hub(definition.path, hub, options, route(config, own, authenticator));
         names.push(definition.name);
     }
     let bench = config.hub(BENCH);
     if let Some(own) = bench {
-        let (options, route) = (own.hub_options(BENCH), route(config, own, Arc::new(Anonymous)));
+        let options = own.hub_options(BENCH, &BENCH_ACKS);
+        let route = route(config, own, Arc::new(Anonymous));
         builder = builder.hub(BENCH_PATH, BenchHub, options, route);
         names.push(BENCH.to_owned());
     }
     let server = builder.build()?;
     let door = Door::default();
+    let webhooks = Webhooks::start(
+        config.auth.service_keys.iter().filter_map(ServiceKeyConfig::webhook),
+        server.delivery(),
+        &config.publish,
+        &WebhookMetrics::new(&registry)?,
+        &server.tasks,
+        &server.stop,
+    );
     let routes = publish::router(Publish {
         delivery: server.delivery().clone(),
         service_keys: keys.service_keys.clone(),
+        admin: keys.admin.clone(),
+        webhooks,
         config: config.publish.clone(),
         door: door.clone(),
         observer: Some(Arc::new(Tasks(tasks.clone()))),

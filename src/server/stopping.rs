@@ -3,6 +3,7 @@
 //! ```text
 //! ready says 503 ─▶ nobody new ─▶ Close with allowReconnect, in batches ─▶ calls and outboxes end
 //!   stop_notice                     1000 every 100 ms                       at most 5 s
+//!                                                          tasks end ─▶ the store writes the rest
 //! ```
 //!
 //! Batches, so that the clients' reconnects do not reach the other nodes as one wave.
@@ -20,6 +21,8 @@ const BETWEEN_BATCHES: Duration = Duration::from_millis(100);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// For everything, the notice included.
 const TOTAL: Duration = Duration::from_secs(30);
+/// For what the store has still to write.
+const FLUSH: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// How the stop went.
@@ -50,6 +53,11 @@ pub(super) async fn stop(server: Server, closing: impl FnOnce()) -> Stopped {
     // Tasks that hang on are dropped with the runtime.
     let rest = deadline.min(Instant::now() + Duration::from_secs(1));
     let _ = timeout_at(rest, server.tasks.wait()).await;
+    // The store is last: what was said until here is written.
+    let flushed = timeout_at(deadline.min(Instant::now() + FLUSH), server.delivery.flush()).await;
+    if !matches!(flushed, Ok(Ok(()))) {
+        tracing::warn!(?flushed, "the store took too long; what it had not written comes again");
+    }
     tracing::info!(cut_off, "stopped");
     Stopped { cut_off }
 }

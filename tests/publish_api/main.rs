@@ -273,3 +273,12 @@ async fn without_the_bench_hub_there_is_no_broadcast() {
     let request = Request::post("/api/broadcast").body("x".into()).unwrap();
     assert_problem(&world.send(request).await, 404, None);
 }
+
+#[tokio::test]
+async fn a_node_that_keeps_nothing_takes_no_acknowledged_message_and_no_operator_without_a_key() {
+    let world = World::new();
+    let body = NEWS.replace("{\"audience\"", "{\"class\":\"acknowledged\",\"audience\"");
+    assert_problem(&world.publish(body).await, 422, Some("class"));
+    let answer = world.ask(Method::GET, "/api/v1/admin/dead-letters", "").await;
+    assert_problem(&answer, 401, None);
+}

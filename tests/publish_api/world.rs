@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::Body;
 use bytes::BytesMut;
-use conduit_realtime::auth::{ServiceKeyConfig, ServiceKeys, hash_key};
+use conduit_realtime::auth::{AdminKey, ServiceKeyConfig, ServiceKeys, hash_key};
 use conduit_realtime::backplane::InProcess;
 use conduit_realtime::connections::{
     self, Connection, Connections, Inbound, NewConnection, Outlet, Pipe, Pulled, Source,
@@ -15,11 +15,14 @@ use conduit_realtime::connections::{
 use conduit_realtime::delivery::{self, Delivery};
 use conduit_realtime::model::{Caller, HubName};
 use conduit_realtime::protocol::Protocol;
-use conduit_realtime::publish::{self, Config, Door, Observer, Publish, TaskRegister};
+use conduit_realtime::publish::{
+    self, Config, Door, Observer, Publish, TaskRegister, WebhookMetrics, Webhooks,
+};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use prometheus::Registry;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
@@ -102,11 +105,25 @@ impl World {
         let hubs = ["tasks", "bench"].map(HubName::from);
         let delivery = Delivery::new(&node, Arc::new(InProcess), hubs, metrics, TaskTracker::new());
         let sha256 = hash_key(KEY.as_bytes());
-        let keys = ServiceKeys::new(&[ServiceKeyConfig { name: "billing".into(), sha256 }]);
+        let keys = ServiceKeys::new(&[ServiceKeyConfig {
+            name: "billing".into(),
+            sha256,
+            ..ServiceKeyConfig::default()
+        }]);
+        let webhooks = Webhooks::start(
+            [],
+            &delivery,
+            &config,
+            &WebhookMetrics::new(&registry).unwrap(),
+            &TaskTracker::new(),
+            &CancellationToken::new(),
+        );
         let (door, seen) = (Door::default(), Arc::new(Seen::default()));
         let router = publish::router(Publish {
             delivery: delivery.clone(),
             service_keys: Arc::new(keys),
+            admin: Arc::new(AdminKey::new(None)),
+            webhooks,
             config,
             door: door.clone(),
             observer: Some(seen.clone()),

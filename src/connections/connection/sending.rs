@@ -1,13 +1,14 @@
 //! Everything that goes into a connection's outbox, and out of it.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Connection, SendError};
+use super::{Connection, Given, SendError};
 use crate::connections::end::End;
 use crate::connections::frame::Frame;
-use crate::connections::outbox::{Flushed, Offered, Outbox, Pulled, Wake};
+use crate::connections::outbox::{Flushed, News, Offered, Outbox, Pulled, Wake};
 use crate::connections::sink::Sink;
 use crate::protocol::{Close, Protocol, encode};
 
@@ -75,9 +76,9 @@ impl Connection {
             // What the session held back until the end of its turn may be what fills the outbox.
             let (flushed, wake) = outbox.release(bounds);
             appended = outbox.append(frame, bounds);
-            let changed = outbox.take_changed();
+            let news = outbox.take_news();
             drop(outbox);
-            self.after_flush(flushed, changed);
+            self.after_flush(flushed, news);
             self.wake(wake);
         } else {
             drop(outbox);
@@ -125,6 +126,24 @@ impl Connection {
         wake
     }
 
+    /// From now on the frames of fan-outs wait aside, until [`Connection::let_in`]: a returning
+    /// client is sent what it is owed before anything new.
+    pub fn keep_aside(&self) {
+        self.outbox.lock().open_aside();
+    }
+
+    /// What waits aside follows what was sent meanwhile, as fast as the client takes it; then
+    /// fan-outs go their usual way. Returns how many ordinary messages were lost for want of room.
+    pub async fn let_in(self: &Arc<Self>) -> Result<u64, SendError> {
+        loop {
+            let next = self.outbox.lock().take_aside(self.node.bounds());
+            match next {
+                Ok(frame) => self.send(frame).await?,
+                Err(lost) => return Ok(lost),
+            }
+        }
+    }
+
     /// A frame outside the bounds: a handshake answer or Close.
     pub fn send_unbounded(self: &Arc<Self>, frame: Arc<Frame>) {
         let wake = self.outbox.lock().append_unbounded(frame, self.node.bounds());
@@ -141,9 +160,13 @@ impl Connection {
     /// At least one frame, more while they stay within `bytes_max`.
     pub async fn pull(&self, bytes_max: usize) -> Pulled {
         loop {
-            let pulled = self.outbox.lock().pull(bytes_max, self.node.bounds());
+            let (pulled, news) = {
+                let mut outbox = self.outbox.lock();
+                outbox.pulled_is_written();
+                (outbox.pull(bytes_max, self.node.bounds()), outbox.take_news())
+            };
+            self.tell(news);
             if let Some(pulled) = pulled {
-                self.room_made();
                 return pulled;
             }
             self.ready.notified().await;
@@ -161,9 +184,9 @@ impl Connection {
         if full.is_some() && outbox.stuck_since_ms.is_none() {
             outbox.stuck_since_ms = Some(self.node.now_ms());
         }
-        let changed = outbox.take_changed();
+        let news = outbox.take_news();
         drop(outbox);
-        self.after_flush(flushed, changed);
+        self.after_flush(flushed, news);
         full
     }
 
@@ -176,21 +199,46 @@ impl Connection {
     pub(in crate::connections) fn release(self: &Arc<Self>) {
         let mut outbox = self.outbox.lock();
         let (flushed, wake) = outbox.release(self.node.bounds());
-        let changed = outbox.take_changed();
+        let news = outbox.take_news();
         drop(outbox);
-        self.after_flush(flushed, changed);
+        self.after_flush(flushed, news);
         self.wake(wake);
     }
 
-    fn after_flush(&self, flushed: Flushed, changed: bool) {
+    fn after_flush(&self, flushed: Flushed, news: News) {
         if flushed == Flushed::Lost {
             // The source of the same socket has the details.
             self.wake_session();
         }
-        // Waiters look again when something changed, and only then: they flush themselves.
-        if changed && self.waiters.load(Ordering::Acquire) > 0 {
+        self.tell(news);
+    }
+
+    /// Waiters look again when something changed, and only then: they flush themselves.
+    fn tell(&self, news: News) {
+        if news.changed && self.waiters.load(Ordering::Acquire) > 0 {
             self.room.notify_waiters();
         }
+        if (news.room || !news.written.is_empty())
+            && let Some(witness) = self.witness()
+        {
+            witness.written(&news.written, news.room);
+        }
+    }
+
+    /// A marked frame of whoever witnesses this connection: never waits, never ends the connection.
+    pub fn give(self: &Arc<Self>, frame: &Arc<Frame>) -> Given {
+        let (offered, wake) = self.outbox.lock().give(frame, self.node.bounds());
+        self.wake(wake);
+        match offered {
+            None => Given::NoRoom,
+            Some(Offered::Queued(_)) => Given::Queued,
+            Some(Offered::Closed | Offered::Dropped | Offered::Overflow) => Given::Closed,
+        }
+    }
+
+    /// Whether a copy of the marked frame waits here, or may be replayed by a resumption.
+    pub fn holds(&self, mark: NonZeroU64) -> bool {
+        self.outbox.lock().holds(mark)
     }
 
     pub(in crate::connections) fn wake(self: &Arc<Self>, wake: Wake) {
@@ -198,12 +246,6 @@ impl Connection {
             Wake::Nobody => {}
             Wake::Puller => self.ready.notify_one(),
             Wake::Flusher => self.node.mark(self.clone()),
-        }
-    }
-
-    fn room_made(&self) {
-        if self.waiters.load(Ordering::Acquire) > 0 {
-            self.room.notify_waiters();
         }
     }
 

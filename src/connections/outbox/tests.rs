@@ -12,6 +12,8 @@ use super::*;
 use crate::connections::sink::Sink;
 use crate::protocol::{Encoded, FrameKind};
 
+mod aside;
+
 /// A socket that takes as many bytes as the test allows.
 #[derive(Default)]
 struct FakeSocket {
@@ -303,4 +305,68 @@ fn who_pulls_gets_complete_frames_up_to_a_size_and_then_the_end() {
     assert!(matches!(outbox.pull(6, &bounds), Some(Pulled::Over)));
     assert!(outbox.is_drained());
     assert_eq!(total(&bounds), 0);
+}
+
+fn marked(text: &str, mark: u64) -> Arc<Frame> {
+    Frame::marked(encoded(text), NonZeroU64::new(mark).unwrap())
+}
+
+fn marks(outbox: &mut Outbox) -> Vec<u64> {
+    outbox.take_news().written.iter().map(|mark| mark.get()).collect()
+}
+
+#[test]
+fn a_mark_is_told_when_the_last_byte_of_its_frame_is_written_and_once() {
+    let (mut outbox, bounds) = (Outbox::default(), bounds(10, 1_000));
+    let socket = FakeSocket::with_room(10);
+    outbox.attach(Outlet::Direct(socket.clone()));
+    for frame in [marked("aa", 1), ordered("bb"), marked("cc", 2)] {
+        outbox.append(frame, &bounds).unwrap();
+    }
+    outbox.flush(&bounds);
+    assert_eq!(marks(&mut outbox), [1], "two bytes of the third frame are missing");
+    assert!(outbox.holds(NonZeroU64::new(2).unwrap()) && !outbox.holds(NonZeroU64::MIN));
+    socket.room.store(10, Ordering::Relaxed);
+    outbox.flush(&bounds);
+    assert_eq!(marks(&mut outbox), [2]);
+    assert_eq!(marks(&mut outbox), [0; 0]);
+}
+
+#[test]
+fn a_marked_frame_without_room_ends_nothing_and_room_is_told_when_frames_have_left() {
+    let (mut outbox, bounds) = (Outbox::default(), bounds(1, 1_000));
+    let socket = FakeSocket::with_room(0);
+    outbox.attach(Outlet::Direct(socket.clone()));
+    assert!(outbox.give(&marked("a", 1), &bounds).0.is_some());
+    assert!(outbox.give(&marked("b", 2), &bounds).0.is_none());
+    assert!(!outbox.take_news().room);
+    socket.room.store(10, Ordering::Relaxed);
+    outbox.flush(&bounds);
+    let news = outbox.take_news();
+    assert!(news.room && !news.written.is_empty());
+    assert_eq!(socket.text(), "a");
+}
+
+#[test]
+fn what_a_transport_pulled_is_written_when_it_comes_back() {
+    let (mut outbox, bounds) = (Outbox::default(), bounds(10, 1_000));
+    outbox.attach(Outlet::Pulled);
+    outbox.append(marked("a", 1), &bounds).unwrap();
+    assert!(outbox.pull(1_000, &bounds).is_some());
+    assert_eq!(marks(&mut outbox), [0; 0]);
+    assert!(outbox.holds(NonZeroU64::MIN));
+    outbox.pulled_is_written();
+    assert_eq!(marks(&mut outbox), [1]);
+}
+
+#[test]
+fn a_copy_that_may_be_replayed_is_held_until_the_client_acks_it() {
+    let (mut outbox, bounds) = (Outbox::default(), bounds(10, 1_000));
+    outbox.enable_replay(1_000);
+    outbox.attach(Outlet::Direct(FakeSocket::with_room(100)));
+    outbox.append(marked("a", 1), &bounds).unwrap();
+    outbox.flush(&bounds);
+    assert!(outbox.holds(NonZeroU64::MIN));
+    outbox.acked(1);
+    assert!(!outbox.holds(NonZeroU64::MIN));
 }

@@ -144,7 +144,7 @@ impl Outbox {
 
     /// The socket took `written` bytes of what [`Outbox::write_once`] showed it.
     fn advance(&mut self, mut written: usize, bounds: &Bounds) {
-        self.changed = true;
+        self.news.changed = true;
         if let Some(begun) = &mut self.begun {
             if written < begun.len() {
                 begun.advance(written);
@@ -152,6 +152,7 @@ impl Outbox {
             }
             written -= begun.len();
             self.begun = None;
+            self.news.written.extend(self.begun_mark.take());
         }
         let mut released = 0;
         while written > 0 {
@@ -171,8 +172,10 @@ impl Outbox {
             };
             if written < frame.len() {
                 self.begun = Some(frame.encoded().frame().slice(written..));
+                self.begun_mark = frame.mark();
                 break;
             }
+            self.news.written.extend(frame.mark());
             written -= frame.len();
         }
         self.give_back(released, bounds);

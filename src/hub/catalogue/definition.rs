@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::CatalogueHub;
 use super::guard::{Guard, Guards};
 use super::template::Template;
+use crate::delivery::AckMode;
 use crate::model::Caller;
 
 /// Methods with more parameters are written in Rust.
@@ -44,6 +45,10 @@ pub struct Definition {
     /// Groups that each connection joins at once.
     #[serde(default)]
     pub groups_on_connect: Vec<String>,
+    /// The ways in which clients may acknowledge; the first is for those that do not choose. None
+    /// given: `none` alone.
+    #[serde(default)]
+    pub acks: Vec<AckMode>,
     /// What clients may call.
     #[serde(default)]
     pub methods: Vec<MethodDefinition>,
@@ -104,6 +109,24 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Whether the caller may be in a group that the method joins; none when the method does not
+    /// join it.
+    pub(super) fn allows(&self, caller: &Caller, group: &str) -> Option<bool> {
+        if self.action != Action::Join {
+            return None;
+        }
+        let calls = self.template.calls_of(group, caller, self.parameters);
+        if calls.is_empty() {
+            return None;
+        }
+        let roles = &self.roles;
+        let has_role = roles.is_empty() || roles.iter().any(|role| caller.has_role(role));
+        let passes = |call: &Vec<String>| {
+            self.guard.as_ref().is_none_or(|guard| guard.allows_again(caller, call))
+        };
+        Some(has_role && calls.iter().any(passes))
+    }
+
     /// What the client is told when it may not.
     pub(super) fn refusal(&self, caller: &Caller, arguments: &[String]) -> Option<&str> {
         let reason = self.guard.as_ref()?.check(caller, arguments).err()?;
@@ -235,6 +258,24 @@ mod tests {
             let method = format!("[[methods]]\nname = \"M\"\nparameters = 1\n{own}\n");
             assert!(plan(&method).is_ok(), "{own}");
         }
+    }
+
+    #[test]
+    fn a_returning_session_is_asked_for_the_guard_of_each_group() {
+        let guarded = "[[methods]]\nname = \"M\"\nparameters = 1\njoin = \"g-{0}\"\n\
+            guard = \"never\"\nrefusals = { closed = \"No.\" }\n";
+        let roles = "[[methods]]\nname = \"R\"\njoin = \"admins\"\nroles = [\"admin\"]\n";
+        let open = "[[methods]]\nname = \"O\"\njoin = \"open\"\n";
+        let on_connect = "groups_on_connect = [\"g-all\"]\n";
+        let hub = plan(&format!("{on_connect}{guarded}{roles}{open}")).unwrap();
+        let mut caller = Caller::default();
+        for (group, allowed) in
+            [("g-7", false), ("g-all", true), ("admins", false), ("open", true), ("given", true)]
+        {
+            assert_eq!(hub.allows(&caller, group), allowed, "{group}");
+        }
+        caller.roles.push("admin".into());
+        assert!(hub.allows(&caller, "admins"));
     }
 
     #[test]

@@ -12,6 +12,12 @@ pub trait Guard: Send + Sync + 'static {
 
     /// Refuses with one of [`Guard::reasons`]. Must not wait.
     fn check(&self, caller: &Caller, arguments: &[String]) -> Result<(), &'static str>;
+
+    /// Whether a session that passed once may be in the group again when it returns. As
+    /// [`Guard::check`], unless the guard can forget what it knew.
+    fn allows_again(&self, caller: &Caller, arguments: &[String]) -> bool {
+        self.check(caller, arguments).is_ok()
+    }
 }
 
 /// Guards by the names that the catalogue uses.

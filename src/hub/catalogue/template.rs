@@ -53,6 +53,19 @@ impl Template {
         self.0.iter().any(|piece| matches!(piece, Piece::Argument(_)))
     }
 
+    /// The arguments of every call that gives this name, for a method with so many parameters. A
+    /// parameter that the name does not show is an empty text.
+    pub(super) fn calls_of(
+        &self,
+        name: &str,
+        caller: &Caller,
+        parameters: usize,
+    ) -> Vec<Vec<String>> {
+        let mut found = Vec::new();
+        split(&self.0, name, caller, &vec![None; parameters], &mut found);
+        found
+    }
+
     /// The name for a call. Errors when the caller lacks a claim, or the name would be too long.
     pub(super) fn fill(&self, caller: &Caller, arguments: &[String]) -> Result<String, String> {
         let mut name = String::new();
@@ -71,6 +84,47 @@ impl Template {
             }
         }
         Ok(name)
+    }
+}
+
+/// Finds every way to cut a name at the pieces. Names and templates are short.
+fn split(
+    pieces: &[Piece],
+    rest: &str,
+    caller: &Caller,
+    arguments: &[Option<String>],
+    found: &mut Vec<Vec<String>>,
+) {
+    let Some((first, others)) = pieces.split_first() else {
+        if rest.is_empty() {
+            found.push(arguments.iter().map(|own| own.clone().unwrap_or_default()).collect());
+        }
+        return;
+    };
+    let known = match first {
+        Piece::Text(text) => Some(text.as_str()),
+        Piece::Claim(claim) => match caller.claim(claim) {
+            Some(value) => Some(value),
+            None => return,
+        },
+        Piece::Argument(index) => arguments.get(*index).and_then(Option::as_deref),
+    };
+    if let Some(known) = known {
+        if let Some(rest) = rest.strip_prefix(known) {
+            split(others, rest, caller, arguments, found);
+        }
+        return;
+    }
+    let Piece::Argument(index) = first else { return };
+    let ends = rest.char_indices().map(|(end, _)| end).chain([rest.len()]);
+    // The last piece takes all there is.
+    let ends = ends.filter(|end| !others.is_empty() || *end == rest.len());
+    for end in ends {
+        let mut with = arguments.to_vec();
+        if let Some(own) = with.get_mut(*index) {
+            *own = Some(rest[..end].to_owned());
+        }
+        split(others, &rest[end..], caller, &with, found);
     }
 }
 
@@ -110,6 +164,24 @@ mod tests {
     fn a_place_that_nothing_can_fill_is_refused_when_it_is_read() {
         for text in ["{1}", "{", "{}", "{Key}", "{a b}"] {
             assert!(Template::parse(text, 1).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_calls_behind_a_name_are_found_from_the_name() {
+        let calls = |template: &str, name: &str| {
+            Template::parse(template, 2).unwrap().calls_of(name, &caller(), 2)
+        };
+        assert_eq!(calls("task-{0}", "task-9"), [["9", ""]]);
+        assert_eq!(calls("vkey-{virtual_key_id}-{0}", "vkey-7-image"), [["image", ""]]);
+        assert_eq!(calls("{0}-{1}", "a-b-c"), [["a", "b-c"], ["a-b", "c"]]);
+        assert_eq!(calls("{0}={0}", "x=x"), [["x", ""]]);
+        for (template, name) in [
+            ("task-{0}", "tasks"),
+            ("vkey-{virtual_key_id}-{0}", "vkey-8-image"),
+            ("{0}={0}", "x=y"),
+        ] {
+            assert!(calls(template, name).is_empty(), "{template} {name}");
         }
     }
 

@@ -6,12 +6,15 @@ use futures_util::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
 
 use crate::hub::{Context, Hub, HubError, HubResult, Methods, Upload};
+use crate::model::GroupName;
 use crate::protocol::RawValue;
 
 /// Writes down what happens to it.
 #[derive(Default)]
 pub(in crate::hub) struct TestHub {
     pub(in crate::hub) log: Mutex<Vec<String>>,
+    /// Groups that returning sessions may not be in any more.
+    pub(in crate::hub) closed: Mutex<Vec<String>>,
 }
 
 type Caller = Context<TestHub>;
@@ -35,6 +38,7 @@ impl Hub for TestHub {
             caller.abort();
             HubResult::Ok(())
         });
+        methods.add("Join", async |caller: Caller, group: String| caller.join(group).await);
         methods.add("Sum", sum);
         methods.add("TakeOne", take_one);
         methods.stream("Counter", counter);
@@ -55,6 +59,10 @@ impl Hub for TestHub {
             }
             _ => Ok(()),
         }
+    }
+
+    async fn may_rejoin(context: Context<Self>, group: GroupName) -> bool {
+        !context.hub().closed.lock().iter().any(|closed| closed == group.as_str())
     }
 
     async fn on_disconnected(context: Context<Self>, error: Option<String>) {

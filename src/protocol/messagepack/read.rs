@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
 
     /// The next token. The elements of a container are only counted, not known to be there.
     #[inline]
-    fn head(&mut self) -> Result<Token<'a>, Broken> {
+    pub(crate) fn head(&mut self) -> Result<Token<'a>, Broken> {
         let [marker] = self.array()?;
         Ok(match marker {
             0x00..=0x7f => Token::Int(i64::from(marker)),

@@ -1,0 +1,317 @@
+//! The courier of one subscriber: what is on its way to it, what comes back, what waits.
+//!
+//! All in memory and under one lock; nothing here waits. What has to be written down comes back as
+//! [`Errands`], to be run when the lock is free. The courier outlives its connection while something
+//! was tried in vain: the counts of attempts are its memory.
+//!
+//! The store holds everything that is owed; only what is being delivered is a flight here. When an
+//! outbox is full, too much is unanswered, or the breaker is open, the courier falls *behind*: new
+//! messages stay in the store, and are read from there in order of acceptance when there is a way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::hub::{AckMode, HubAcks};
+use super::message::Message;
+use super::policy::Policy;
+use crate::connections::Connection;
+use crate::delivery::breaker::Breaker;
+use crate::delivery::lanes::Lane;
+use crate::delivery::pair::{Event, Next, Pair};
+use crate::model::{ConnectionId, Tenant};
+use crate::protocol::Protocol;
+use crate::store::{Attempt, MessageSeq, Moment, Settle, SubscriberId};
+
+/// One subscriber's courier.
+pub(super) struct Courier {
+    pub(super) subscriber: SubscriberId,
+    pub(super) policy: Arc<Policy>,
+    pub(super) hub: HubAcks,
+    pub(super) desk: Mutex<Desk>,
+}
+
+/// What a courier knows.
+#[derive(Default)]
+pub(super) struct Desk {
+    pub(super) link: Option<Link>,
+    /// In order of acceptance.
+    pub(super) flights: BTreeMap<MessageSeq, Flight>,
+    /// Flights that are more than owed: with a copy out, or waiting for something.
+    pub(super) out: usize,
+    /// Flights that are owed again and could not be sent at once.
+    pub(super) again: BTreeSet<MessageSeq>,
+    /// Owed messages after `cursor` wait in the store.
+    pub(super) behind: bool,
+    pub(super) cursor: Option<MessageSeq>,
+    /// The newest message it was told of while it was behind.
+    pub(super) newest: Option<MessageSeq>,
+    /// A task is reading from the store for it.
+    pub(super) loading: bool,
+    /// The outbox had no room.
+    pub(super) blocked: bool,
+    pub(super) breaker: Breaker,
+    /// The message whose fate decides about a half-open breaker.
+    pub(super) probe: Option<MessageSeq>,
+    /// Appends so far on this connection: the order in which its client sees messages.
+    pub(super) appended: u64,
+    /// The earliest moment somebody is due to look at it, on the wall's clock.
+    pub(super) look_at: Option<Instant>,
+}
+
+/// The connection a courier uses.
+pub(super) struct Link {
+    pub(super) connection: Arc<Connection>,
+    pub(super) protocol: Protocol,
+    pub(super) mode: AckMode,
+    /// The replay may begin: groups are restored.
+    pub(super) begun: bool,
+    /// Its socket is gone, and a new one may come.
+    pub(super) parked: bool,
+}
+
+/// One pair that is being delivered.
+pub(super) struct Flight {
+    pub(super) message: Arc<Message>,
+    pub(super) pair: Pair,
+    /// When it was appended first and last, in appends of this connection; 0 for never.
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+/// What must be done when the lock is free.
+#[derive(Default)]
+pub(super) struct Errands {
+    pub(super) settles: Vec<Settle>,
+    /// Attempts that failed, for the dead letters they may lead to.
+    pub(super) failed: Vec<(MessageSeq, Attempt)>,
+    /// Repeats that are due.
+    pub(super) repeats: Vec<Repeat>,
+    /// Look at the courier at this time.
+    pub(super) look_at: Option<Instant>,
+    /// Read more from the store.
+    pub(super) load: bool,
+}
+
+/// A repeat that waits for its turn among those of all subscribers.
+pub(super) struct Repeat {
+    pub(super) lane: Lane,
+    pub(super) tenant: Tenant,
+    pub(super) subscriber: SubscriberId,
+    pub(super) seq: MessageSeq,
+}
+
+impl Errands {
+    /// Notes an attempt that failed.
+    pub(super) fn note(&mut self, seq: MessageSeq, at: Moment, error: &str) {
+        let end = error.floor_char_boundary(Attempt::ERROR_BYTES_MAX);
+        self.failed.push((seq, Attempt { at, error: Arc::from(&error[..end]) }));
+    }
+}
+
+impl Courier {
+    pub(super) fn new(subscriber: SubscriberId, policy: Arc<Policy>, hub: HubAcks) -> Arc<Self> {
+        Arc::new(Self { subscriber, policy, hub, desk: Mutex::default() })
+    }
+
+    /// A message was accepted for the subscriber: into the outbox with it, or it waits in the store.
+    pub(super) fn offer(&self, message: &Arc<Message>) -> Errands {
+        let mut errands = Errands::default();
+        let mut desk = self.desk.lock();
+        if desk.link.is_none() || desk.flights.contains_key(&message.seq) {
+            return errands;
+        }
+        if desk.is_held(&self.policy) {
+            desk.fall_behind(message.seq);
+            errands.load = desk.wants_load(&self.policy);
+        } else if !self.send_new(&mut desk, message.clone(), &mut errands) {
+            desk.fall_behind(message.seq);
+        }
+        self.plan(&mut desk, &mut errands);
+        errands
+    }
+
+    /// The connection of the subscriber is here; nothing is sent before [`Courier::begin`].
+    pub(super) fn attach(
+        &self,
+        connection: Arc<Connection>,
+        protocol: Protocol,
+        mode: AckMode,
+    ) -> Errands {
+        let mut errands = Errands::default();
+        let mut desk = self.desk.lock();
+        let why = "The connection was replaced.";
+        self.hold_flights(&mut desk, why, true, &mut errands);
+        desk.link = Some(Link { connection, protocol, mode, begun: false, parked: false });
+        desk.appended = 0;
+        for flight in desk.flights.values_mut() {
+            (flight.first, flight.last) = (0, 0);
+        }
+        desk.start_over();
+        errands
+    }
+
+    /// Groups are restored: what is owed may go out.
+    pub(super) fn begin(&self, connection: &Connection) -> Errands {
+        let mut errands = Errands::default();
+        let mut desk = self.desk.lock();
+        if desk.is_linked_to(connection.id())
+            && let Some(link) = &mut desk.link
+        {
+            link.begun = true;
+            errands.load = desk.wants_load(&self.policy);
+        }
+        errands
+    }
+
+    /// The connection is over. Does nothing when another one has taken over.
+    pub(super) fn detach(&self, connection: &Connection, transport_failed: bool) -> Errands {
+        let mut errands = Errands::default();
+        let mut desk = self.desk.lock();
+        if !desk.is_linked_to(connection.id()) {
+            return errands;
+        }
+        if transport_failed {
+            desk.breaker.failed(Instant::now(), &self.policy.breaker);
+        }
+        let why = "The connection was lost before an answer.";
+        self.hold_flights(&mut desk, why, true, &mut errands);
+        desk.link = None;
+        desk.look_at = None;
+        desk.breaker.unused();
+        desk.probe = None;
+        errands
+    }
+
+    /// Whether the courier can go: nobody to serve and nothing to remember.
+    pub(super) fn is_idle(&self) -> bool {
+        let desk = self.desk.lock();
+        desk.link.is_none() && desk.flights.is_empty()
+    }
+
+    /// A pair has ended elsewhere: expiry by the store, another node, an operator.
+    pub(super) fn ended(&self, seq: MessageSeq) -> Errands {
+        let mut errands = Errands::default();
+        let mut desk = self.desk.lock();
+        self.remove(&mut desk, seq, &mut errands);
+        errands
+    }
+
+    /// A message is owed (again): one that was dead, or another connection's.
+    pub(super) fn owed_again(&self, seq: MessageSeq) -> Errands {
+        let mut desk = self.desk.lock();
+        if let Some(gone) = desk.flights.remove(&seq) {
+            desk.out -= usize::from(gone.pair.is_out());
+        }
+        desk.fall_behind(seq);
+        Errands { load: desk.wants_load(&self.policy), ..Errands::default() }
+    }
+
+    /// The socket is gone, and a new one may come: no timer runs.
+    pub(super) fn park(&self, by: &ConnectionId) {
+        let mut desk = self.desk.lock();
+        if desk.is_linked_to(by)
+            && let Some(link) = &mut desk.link
+        {
+            link.parked = true;
+        }
+    }
+
+    /// Takes a flight out, and lets those go on that waited for it.
+    pub(super) fn remove(&self, desk: &mut Desk, seq: MessageSeq, errands: &mut Errands) {
+        let Some(gone) = desk.flights.remove(&seq) else { return };
+        desk.out -= usize::from(gone.pair.is_out());
+        desk.again.remove(&seq);
+        if desk.probe == Some(seq) {
+            desk.probe = None;
+            desk.breaker.unused();
+        }
+        self.release_key_of(desk, &gone.message, errands);
+        errands.load |= desk.wants_load(&self.policy);
+    }
+
+    /// The time of this courier's pairs: it stands still while the client's words cannot be read.
+    pub(super) fn now(desk: &Desk, now: Instant) -> Instant {
+        now.checked_sub(desk.paused()).unwrap_or(now)
+    }
+
+    /// Sees to it that somebody looks when the next pair is due.
+    pub(super) fn plan(&self, desk: &mut Desk, errands: &mut Errands) {
+        if let Some(at) = errands.look_at {
+            if desk.look_at.is_some_and(|own| own <= at) {
+                errands.look_at = None;
+            } else {
+                desk.look_at = Some(at);
+            }
+        }
+    }
+}
+
+impl Desk {
+    pub(super) fn is_linked_to(&self, connection: &ConnectionId) -> bool {
+        self.link.as_ref().is_some_and(|link| link.connection.id() == connection)
+    }
+
+    /// Whether what the connection's subscriber is owed is still being read, and may be sent.
+    pub(super) fn is_replaying(&self, connection: &ConnectionId) -> bool {
+        let open = self.is_linked_to(connection) && !self.breaker.holds();
+        open && self.behind && self.loading && !self.blocked
+    }
+
+    /// Whether new messages have to wait in the store.
+    pub(super) fn is_held(&self, policy: &Policy) -> bool {
+        self.behind
+            || self.blocked
+            || self.breaker.holds()
+            || self.is_full(policy)
+            || self.link.as_ref().is_none_or(|link| !link.begun)
+    }
+
+    /// Whether as much is unanswered as may be, or waits here for its key on a strict hub.
+    pub(super) fn is_full(&self, policy: &Policy) -> bool {
+        self.out >= policy.unanswered_max || self.flights.len() >= 2 * policy.unanswered_max
+    }
+
+    /// Tells a flight what happened. None when it is no flight.
+    pub(super) fn tell(&mut self, seq: MessageSeq, event: Event, policy: &Policy) -> Option<Next> {
+        let now = Courier::now(self, Instant::now());
+        let pair = &mut self.flights.get_mut(&seq)?.pair;
+        let before = pair.is_out();
+        let next = pair.on(event, now, &policy.limits);
+        self.out = self.out + usize::from(pair.is_out()) - usize::from(before);
+        Some(next)
+    }
+
+    pub(super) fn fall_behind(&mut self, seq: MessageSeq) {
+        self.behind = true;
+        self.newest = self.newest.max(Some(seq));
+        // Tasks of two publishers may come in another order than their messages were accepted in.
+        if self.cursor.is_some_and(|cursor| seq <= cursor) {
+            self.cursor = seq.0.checked_sub(1).map(MessageSeq);
+        }
+    }
+
+    /// Everything owed is to be read again, from the oldest on.
+    pub(super) fn start_over(&mut self) {
+        self.behind = true;
+        self.cursor = None;
+        self.blocked = false;
+        self.again.clear();
+    }
+
+    /// Whether there is something to read and a way for it. With room for few it is not worth it.
+    pub(super) fn wants_load(&self, policy: &Policy) -> bool {
+        (self.behind || !self.again.is_empty())
+            && !self.loading
+            && !self.blocked
+            && self.out <= policy.unanswered_max / 2
+            && self.link.as_ref().is_some_and(|link| link.begun)
+    }
+
+    pub(super) fn paused(&self) -> Duration {
+        self.link.as_ref().map_or(Duration::ZERO, |link| link.connection.busy_time())
+    }
+}

@@ -1,0 +1,265 @@
+//! Everything about acknowledged delivery that belongs to the node as a whole.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::config::Config;
+use super::courier::{Courier, Errands, Repeat};
+use super::hub::HubAcks;
+use super::message::{Message, Shelf};
+use super::metrics::Metrics;
+use super::opening::{Gaps, Turnstiles};
+use super::order::Turns;
+use super::policy::Policy;
+use super::sending::Page;
+use super::settler::Settler;
+use crate::delivery::breaker::Breaker;
+use crate::delivery::lanes::Lanes;
+use crate::model::{ConnectionId, HubName, Tenant};
+use crate::store::{Ended, MessageSeq, Moment, Owed, PairStatus, Store, StoreError, SubscriberId};
+
+/// Acknowledged delivery of one node.
+pub(in crate::delivery) struct Acks {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) config: Config,
+    pub(super) policy: Arc<Policy>,
+    pub(super) hubs: HashMap<HubName, HubAcks>,
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) turns: Arc<Turns>,
+    pub(super) settler: Settler,
+    /// The store as a destination: it fails for everybody, so it has one breaker.
+    pub(super) store_breaker: Mutex<Breaker>,
+    pub(super) couriers: RwLock<HashMap<SubscriberId, Arc<Courier>>>,
+    pub(super) by_connection: RwLock<HashMap<ConnectionId, Arc<Courier>>>,
+    pub(super) repeats: Mutex<Lanes<Tenant, Repeat>>,
+    /// Couriers somebody must look at, the earliest first; one entry per courier is valid.
+    pub(super) looks: Mutex<BinaryHeap<Reverse<(Instant, SubscriberId)>>>,
+    /// The clock sleeps too long: there is an earlier look, or a repeat.
+    pub(super) earlier: Notify,
+    readers: Semaphore,
+    pub(super) turnstiles: Turnstiles,
+    pub(super) gaps: Gaps,
+    pub(super) tasks: TaskTracker,
+    pub(super) on_ended: RwLock<Option<EndedSink>>,
+}
+
+/// Who hears of every pair that ended; must not block.
+pub type EndedSink = Arc<dyn Fn(&[Ended]) + Send + Sync>;
+
+impl Acks {
+    pub(in crate::delivery) fn new(
+        store: Arc<dyn Store>,
+        config: &Config,
+        hubs: HashMap<HubName, HubAcks>,
+        metrics: Metrics,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            policy: Policy::new(config, metrics),
+            config: config.clone(),
+            hubs,
+            shelf: Arc::default(),
+            turns: Arc::default(),
+            settler: Settler::default(),
+            store_breaker: Mutex::default(),
+            couriers: RwLock::default(),
+            by_connection: RwLock::default(),
+            repeats: Mutex::new(Lanes::new()),
+            looks: Mutex::default(),
+            earlier: Notify::new(),
+            readers: Semaphore::new(config.catching_up_max),
+            turnstiles: Turnstiles::default(),
+            gaps: Gaps::default(),
+            tasks,
+            on_ended: RwLock::default(),
+        })
+    }
+
+    /// Starts what drives it.
+    pub(in crate::delivery) fn start(self: &Arc<Self>, stop: &CancellationToken) {
+        self.tasks.spawn(self.clone().settle_all(stop.clone()));
+        self.tasks.spawn(self.clone().keep_time(stop.clone()));
+        self.tasks.spawn(self.clone().sweep(stop.clone()));
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.policy.moment()
+    }
+
+    pub(super) fn courier(&self, subscriber: SubscriberId) -> Option<Arc<Courier>> {
+        self.couriers.read().get(&subscriber).cloned()
+    }
+
+    /// Appends a message to the outboxes of those who owe an answer to it and are here.
+    pub(super) async fn dispatch(
+        self: &Arc<Self>,
+        message: &Arc<Message>,
+        subscribers: &[SubscriberId],
+    ) {
+        for some in subscribers.chunks(SUBSCRIBERS_PER_TURN) {
+            let present: Vec<Arc<Courier>> = {
+                let couriers = self.couriers.read();
+                some.iter().filter_map(|own| couriers.get(own).cloned()).collect()
+            };
+            for courier in present {
+                let errands = courier.offer(message);
+                self.run_errands(&courier, errands);
+            }
+            if subscribers.len() > SUBSCRIBERS_PER_TURN {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Does what a courier could not do under its lock.
+    pub(super) fn run_errands(self: &Arc<Self>, courier: &Arc<Courier>, errands: Errands) {
+        let Errands { settles, failed, repeats, look_at, load } = errands;
+        for (seq, attempt) in failed {
+            // It rides the next commit; a history that misses an attempt misleads nobody for long.
+            drop(self.store.note_attempt(seq, courier.subscriber, attempt));
+        }
+        self.settler.add(settles);
+        if !repeats.is_empty() {
+            let mut lanes = self.repeats.lock();
+            for repeat in repeats {
+                let (lane, tenant) = (repeat.lane, repeat.tenant.clone());
+                lanes.push(lane, &tenant, repeat);
+            }
+            self.policy.metrics.repeats_waiting.set(gauge(lanes.len()));
+            self.earlier.notify_one();
+        }
+        if let Some(at) = look_at {
+            let mut looks = self.looks.lock();
+            let earliest = looks.peek().is_none_or(|Reverse((first, _))| at < *first);
+            looks.push(Reverse((at, courier.subscriber)));
+            if earliest {
+                self.earlier.notify_one();
+            }
+        }
+        if load {
+            self.start_reading(courier);
+        }
+    }
+
+    /// Reads from the store for a courier, unless somebody does already.
+    fn start_reading(self: &Arc<Self>, courier: &Arc<Courier>) {
+        {
+            let mut desk = courier.desk.lock();
+            if !desk.wants_load(&self.policy) {
+                return;
+            }
+            desk.loading = true;
+        }
+        let (acks, courier) = (self.clone(), courier.clone());
+        self.tasks.spawn(async move { acks.read_for(&courier).await });
+    }
+
+    async fn read_for(self: &Arc<Self>, courier: &Arc<Courier>) {
+        let mut failures = 0;
+        loop {
+            let mut errands = Errands::default();
+            let page = courier.next_page(&mut errands);
+            self.run_errands(courier, errands);
+            let Some(page) = page else { return };
+            // The semaphore is never closed.
+            let Ok(_permit) = self.readers.acquire().await else { return };
+            match self.read_page(courier, &page).await {
+                Ok(true) => failures = 0,
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::debug!(%error, "owed messages cannot be read");
+                    self.policy.metrics.store_retries.inc();
+                    let wait = self.policy.wait(failures);
+                    failures = failures.saturating_add(1);
+                    courier.page_failed();
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    /// False when nothing more is to be read for now.
+    async fn read_page(
+        self: &Arc<Self>,
+        courier: &Arc<Courier>,
+        page: &Page,
+    ) -> Result<bool, StoreError> {
+        // What was settled a moment ago must not be read as owed.
+        self.settler.hurry(&*self.store, self.now());
+        let mut errands = Errands::default();
+        let limit = self.config.page_messages;
+        let newest = courier.desk.lock().newest;
+        let go_on = match page {
+            Page::After(after) => {
+                let owed = self.store.owed(courier.subscriber, *after, limit).await?;
+                let complete = owed.len() < limit;
+                courier.take_page(self.shelve(owed), complete, newest, &mut errands)
+            }
+            Page::Probe => {
+                let owed = self.store.owed(courier.subscriber, None, limit).await?;
+                courier.take_probe(self.shelve(owed), newest, &mut errands);
+                false
+            }
+        };
+        self.run_errands(courier, errands);
+        Ok(go_on)
+    }
+
+    fn shelve(&self, owed: Vec<Owed>) -> Vec<Arc<Message>> {
+        owed.into_iter().map(|owed| self.shelf.owed(owed)).collect()
+    }
+
+    /// Pairs have ended in the store, by whomever: couriers forget them, and others are told.
+    pub(super) fn ended(self: &Arc<Self>, ended: &[Ended]) {
+        if ended.is_empty() {
+            return;
+        }
+        for pair in ended {
+            if pair.status == PairStatus::Owed {
+                continue;
+            }
+            if let Some(courier) = self.courier(pair.subscriber) {
+                let errands = courier.ended(pair.seq);
+                self.run_errands(&courier, errands);
+                self.forget_if_idle(&courier);
+            }
+        }
+        if let Some(sink) = self.on_ended.read().clone() {
+            sink(ended);
+        }
+    }
+
+    pub(super) fn forget_if_idle(&self, courier: &Arc<Courier>) {
+        if !courier.is_idle() {
+            return;
+        }
+        let mut couriers = self.couriers.write();
+        // Under the map's lock, so that nobody attaches to a courier that is being forgotten.
+        if courier.is_idle() {
+            couriers.remove(&courier.subscriber);
+        }
+    }
+
+    /// Pairs are owed (again) to subscribers that may be here.
+    pub(super) fn owed_again(self: &Arc<Self>, seq: MessageSeq, subscriber: SubscriberId) {
+        if let Some(courier) = self.courier(subscriber) {
+            let errands = courier.owed_again(seq);
+            self.run_errands(&courier, errands);
+        }
+    }
+}
+
+pub(super) fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Appends between two yields of a fan-out to very many.
+const SUBSCRIBERS_PER_TURN: usize = 2_048;

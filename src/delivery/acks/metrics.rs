@@ -1,0 +1,87 @@
+//! What acknowledged delivery counts.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use crate::store::Outcome;
+
+/// Handles resolved once.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Messages the store accepted.
+    pub accepted: IntCounter,
+    /// Messages that were not accepted, by reason.
+    pub refused: IntCounterVec,
+    /// Frames of acknowledged messages that were fully written.
+    pub attempts: IntCounter,
+    /// Appends of a message that was written before.
+    pub repeats: IntCounter,
+    /// Answers that did not come in time.
+    pub timeouts: IntCounter,
+    /// Messages that clients refused.
+    pub nacks: IntCounter,
+    /// Times an outbox had no room for an acknowledged message.
+    pub no_room: IntCounter,
+    /// Acknowledged messages that could not be said in a receiver's protocol.
+    pub not_encodable: IntCounter,
+    /// Times a subscriber's breaker opened.
+    pub breakers_opened: IntCounter,
+    /// Repeats that wait for their turn.
+    pub repeats_waiting: IntGauge,
+    /// Calls of the store that failed and are tried again.
+    pub store_retries: IntCounter,
+    acknowledged: IntCounter,
+    unconfirmed: IntCounter,
+    expired: IntCounter,
+    dead: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers them. Errors when the registry has them already.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
+            let counter = IntCounter::new(format!("delivery_acks_{name}"), help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let by_reason = |name: &str, help: &str| -> prometheus::Result<IntCounterVec> {
+            let opts = Opts::new(format!("delivery_acks_{name}"), help);
+            let counter = IntCounterVec::new(opts, &["reason"])?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let settled = IntCounterVec::new(
+            Opts::new("delivery_acks_settled_total", "Pairs settled on this node"),
+            &["outcome"],
+        )?;
+        registry.register(Box::new(settled.clone()))?;
+        let repeats_waiting =
+            IntGauge::new("delivery_acks_repeats_waiting", "Repeats that wait for their turn")?;
+        registry.register(Box::new(repeats_waiting.clone()))?;
+        Ok(Self {
+            accepted: counter("accepted_total", "Messages accepted")?,
+            refused: by_reason("refused_total", "Messages not accepted")?,
+            attempts: counter("attempts_total", "Frames fully written")?,
+            repeats: counter("repeats_total", "Appends of a message written before")?,
+            timeouts: counter("timeouts_total", "Answers that did not come in time")?,
+            nacks: counter("nacks_total", "Messages refused by clients")?,
+            no_room: counter("no_room_total", "Outboxes without room")?,
+            not_encodable: counter("not_encodable_total", "Messages that cannot be said")?,
+            breakers_opened: counter("breakers_opened_total", "Subscribers' breakers opened")?,
+            repeats_waiting,
+            store_retries: counter("store_retries_total", "Failed calls of the store")?,
+            acknowledged: settled.with_label_values(&["acknowledged"]),
+            unconfirmed: settled.with_label_values(&["unconfirmed"]),
+            expired: settled.with_label_values(&["expired"]),
+            dead: by_reason("dead_total", "Pairs that died on this node")?,
+        })
+    }
+
+    pub(super) fn count(&self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Acknowledged => self.acknowledged.inc(),
+            Outcome::Unconfirmed => self.unconfirmed.inc(),
+            Outcome::Expired => self.expired.inc(),
+            Outcome::Dead(reason) => self.dead.with_label_values(&[reason.name()]).inc(),
+        }
+    }
+}

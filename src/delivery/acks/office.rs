@@ -1,0 +1,75 @@
+//! What the back office asks the store: settled messages in order, and how far it has told of them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::NotAccepted;
+use crate::delivery::breaker::BreakerState;
+use crate::delivery::outlet::Delivery;
+use crate::store::{MessageSeq, Mode, Moment, Receipt, SubscriberId};
+
+/// Begins the names of bookmarks among the snapshots, so that no task has the same.
+const BOOKMARK: &str = "\u{1}bookmark ";
+
+impl Delivery {
+    /// What an accepted message survives; none when this node keeps nothing.
+    pub fn mode(&self) -> Option<Mode> {
+        Some(self.acks.as_ref()?.store.mode())
+    }
+
+    /// The time by the store's clock.
+    pub fn now(&self) -> Moment {
+        self.acks.as_ref().map_or_else(|| std::time::SystemTime::now().into(), |acks| acks.now())
+    }
+
+    /// An operator has seen what a damaged file cost.
+    pub fn acknowledge_damage(&self) {
+        if let Some(acks) = &self.acks {
+            acks.store.acknowledge_damage();
+        }
+    }
+
+    /// Subscribers of this node whose breaker is not closed.
+    pub fn held_breakers(&self, limit: usize) -> Vec<(SubscriberId, BreakerState)> {
+        let Some(acks) = &self.acks else { return Vec::new() };
+        let couriers = acks.couriers.read();
+        let states = couriers.values().map(|own| (own.subscriber, own.desk.lock().breaker.state()));
+        states.filter(|(_, state)| *state != BreakerState::Closed).take(limit).collect()
+    }
+
+    /// Receipts of messages of which nothing is owed or dead, in that order of time.
+    pub async fn settled_since(
+        &self,
+        since: Moment,
+        after: Option<MessageSeq>,
+        limit: usize,
+    ) -> Result<Vec<Receipt>, NotAccepted> {
+        Ok(self.kept()?.store.settled_since(since, after, limit).await?)
+    }
+
+    /// Receipts of messages that expired for somebody, the last first.
+    pub async fn expired(&self, limit: usize) -> Result<Vec<Receipt>, NotAccepted> {
+        let acks = self.kept()?;
+        acks.settler.hurry(&*acks.store, acks.now());
+        Ok(acks.store.expired(limit).await?)
+    }
+
+    /// How far a reader has come; none when it never said so, or too long ago.
+    pub async fn bookmark(&self, reader: &str) -> Result<Option<Moment>, NotAccepted> {
+        let place = self.kept()?.store.snapshot(bookmark(reader)).await?;
+        Ok(place.and_then(|bytes| Some(Moment(u64::from_le_bytes(bytes[..].try_into().ok()?)))))
+    }
+
+    /// A reader has come so far.
+    pub async fn keep_bookmark(&self, reader: &str, place: Moment) -> Result<(), NotAccepted> {
+        let acks = self.kept()?;
+        let bytes = Bytes::copy_from_slice(&place.0.to_le_bytes());
+        acks.store.put_snapshot(bookmark(reader), bytes, acks.now()).await?;
+        Ok(())
+    }
+}
+
+fn bookmark(reader: &str) -> Arc<str> {
+    format!("{BOOKMARK}{reader}").into()
+}

@@ -1,0 +1,311 @@
+//! Into the outbox: first deliveries, repeats, and what was read from the store.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::courier::{Courier, Desk, Errands, Flight};
+use super::hub::DeliveryOrder;
+use super::message::{Message, mark_of};
+use crate::connections::Given;
+use crate::delivery::breaker::Permit;
+use crate::delivery::pair::{Event, Next, Pair, State};
+use crate::store::{MessageSeq, Outcome, Settle, Which};
+
+/// What to read from the store.
+pub(super) enum Page {
+    /// Everything after a place.
+    After(Option<MessageSeq>),
+    /// The oldest that is not in the outbox: a half-open breaker wants it.
+    Probe,
+}
+
+impl Courier {
+    /// A message that was never sent here. False when it must wait.
+    pub(super) fn send_new(
+        &self,
+        desk: &mut Desk,
+        message: Arc<Message>,
+        errands: &mut Errands,
+    ) -> bool {
+        let seq = message.seq;
+        let pair = Pair::new(0, 0, 0);
+        desk.flights.insert(seq, Flight { message, pair, first: 0, last: 0 });
+        if self.send(desk, seq, errands) {
+            return true;
+        }
+        desk.flights.remove(&seq);
+        false
+    }
+
+    /// Sends a flight that is owed. False when there is no room for it.
+    pub(super) fn send(&self, desk: &mut Desk, seq: MessageSeq, errands: &mut Errands) -> bool {
+        if self.is_held_by_key(desk, seq) {
+            return true;
+        }
+        let Desk { flights, link, appended, blocked, .. } = desk;
+        let (Some(flight), Some(link)) = (flights.get_mut(&seq), link) else { return true };
+        if flight.pair.state() != State::Owed {
+            return true;
+        }
+        if flight.message.is_expired(self.policy.moment()) {
+            self.happen(desk, seq, Event::Expired, errands);
+            return true;
+        }
+        let attempts = flight.pair.attempts();
+        // A client that acks nothing on the transport's level may still have the last copy coming.
+        if attempts > 0 && link.connection.holds(mark_of(seq)) {
+            return false;
+        }
+        let event = match flight.message.frame(link.protocol, link.mode, attempts, &self.hub) {
+            Ok(frame) => match link.connection.give(&frame) {
+                Given::Queued => {
+                    *appended += 1;
+                    flight.last = *appended;
+                    if flight.first == 0 {
+                        flight.first = *appended;
+                    }
+                    if attempts > 0 {
+                        self.policy.metrics.repeats.inc();
+                    }
+                    Event::Queued
+                }
+                Given::NoRoom => {
+                    *blocked = true;
+                    self.policy.metrics.no_room.inc();
+                    return false;
+                }
+                // Its session will say so; until then everything is owed.
+                Given::Closed => {
+                    *blocked = true;
+                    return false;
+                }
+            },
+            Err(error) => {
+                let wait = self.policy.wait(flight.pair.failures());
+                self.policy.metrics.not_encodable.inc();
+                errands.note(seq, self.policy.moment(), &error.to_string());
+                Event::Failed { wait }
+            }
+        };
+        self.happen(desk, seq, event, errands);
+        true
+    }
+
+    /// Tells a flight what happened and does what comes of it.
+    fn happen(&self, desk: &mut Desk, seq: MessageSeq, event: Event, errands: &mut Errands) {
+        if let Some(next) = desk.tell(seq, event, &self.policy) {
+            self.follow(desk, seq, next, errands);
+        }
+    }
+
+    /// A repeat's turn has come.
+    pub(super) fn repeat(&self, seq: MessageSeq) -> Errands {
+        let mut errands = Errands::default();
+        let mut desk = self.desk.lock();
+        let owed = desk.flights.get(&seq).is_some_and(|flight| flight.pair.state() == State::Owed);
+        // Behind a breaker everything that is owed is read again.
+        if !owed || desk.breaker.holds() || desk.link.as_ref().is_none_or(|link| !link.begun) {
+            return errands;
+        }
+        if desk.blocked || !self.send(&mut desk, seq, &mut errands) {
+            desk.again.insert(seq);
+            self.look_soon(&desk, &mut errands);
+        }
+        self.plan(&mut desk, &mut errands);
+        errands
+    }
+
+    /// What a task that reads for this courier should ask for; None when it is done.
+    pub(super) fn next_page(&self, errands: &mut Errands) -> Option<Page> {
+        let mut desk = self.desk.lock();
+        self.send_again(&mut desk, errands);
+        self.plan(&mut desk, errands);
+        desk.loading = false;
+        if !desk.behind || !desk.wants_load(&self.policy) {
+            return None;
+        }
+        let page = match desk.breaker.permit(Instant::now()) {
+            Permit::Free => Page::After(desk.cursor),
+            Permit::Probe => Page::Probe,
+            Permit::Wait(until) => {
+                if let Some(until) = until {
+                    errands.look_at = Some(until);
+                    self.plan(&mut desk, errands);
+                }
+                return None;
+            }
+        };
+        desk.loading = true;
+        Some(page)
+    }
+
+    /// Sends what was read. `complete`: there was nothing after it when it was read; `newest` is
+    /// what was known then. False when it had to stop: whatever makes room calls again.
+    pub(super) fn take_page(
+        &self,
+        page: Vec<Arc<Message>>,
+        complete: bool,
+        newest: Option<MessageSeq>,
+        errands: &mut Errands,
+    ) -> bool {
+        let mut desk = self.desk.lock();
+        let all = page.into_iter().all(|message| self.take_one(&mut desk, message, errands));
+        if !all {
+            desk.loading = false;
+        } else if complete && desk.newest == newest {
+            desk.behind = false;
+            desk.newest = None;
+        }
+        self.plan(&mut desk, errands);
+        all
+    }
+
+    fn take_one(&self, desk: &mut Desk, message: Arc<Message>, errands: &mut Errands) -> bool {
+        let seq = message.seq;
+        if desk.breaker.holds() || desk.is_full(&self.policy) {
+            return false;
+        }
+        let sent = if desk.flights.contains_key(&seq) {
+            self.send(desk, seq, errands)
+        } else {
+            self.send_new(desk, message, errands)
+        };
+        if !sent && desk.blocked {
+            return false;
+        }
+        if !sent {
+            // The transport may replay an old copy still.
+            desk.again.insert(seq);
+            self.look_soon(desk, errands);
+        }
+        desk.cursor = desk.cursor.max(Some(seq));
+        true
+    }
+
+    /// Sends the one message a half-open breaker lets through: the oldest that has no copy out.
+    /// Nothing more is read before its fate is known.
+    pub(super) fn take_probe(
+        &self,
+        page: Vec<Arc<Message>>,
+        newest: Option<MessageSeq>,
+        errands: &mut Errands,
+    ) {
+        let mut desk = self.desk.lock();
+        desk.loading = false;
+        if page.is_empty() && desk.newest == newest {
+            desk.behind = false;
+            desk.newest = None;
+        }
+        for message in page {
+            let seq = message.seq;
+            let state = desk.flights.get(&seq).map(|flight| flight.pair.state());
+            let sent = match state {
+                None => self.send_new(&mut desk, message, errands),
+                Some(State::Owed) => self.send(&mut desk, seq, errands),
+                Some(_) => continue,
+            };
+            if sent && desk.flights.get(&seq).is_some_and(|own| own.pair.state() == State::Queued) {
+                desk.probe = Some(seq);
+                return self.plan(&mut desk, errands);
+            }
+        }
+        desk.breaker.unused();
+        self.look_soon(&desk, errands);
+        self.plan(&mut desk, errands);
+    }
+
+    /// Nothing could be read.
+    pub(super) fn page_failed(&self) {
+        let mut desk = self.desk.lock();
+        if desk.probe.is_none() {
+            desk.breaker.unused();
+        }
+    }
+
+    /// What could not be sent again before.
+    fn send_again(&self, desk: &mut Desk, errands: &mut Errands) {
+        if desk.blocked || desk.breaker.holds() {
+            return;
+        }
+        for seq in std::mem::take(&mut desk.again) {
+            if desk.blocked || !self.send(desk, seq, errands) {
+                desk.again.insert(seq);
+            }
+        }
+        if !desk.again.is_empty() {
+            self.look_soon(desk, errands);
+        }
+    }
+
+    /// Tries again a little later what nobody will call for.
+    pub(super) fn look_soon(&self, desk: &Desk, errands: &mut Errands) {
+        let soon = Instant::now() + self.policy.limits.ack_timeout.min(SOON);
+        if desk.look_at.is_none_or(|at| at > soon) {
+            errands.look_at = Some(errands.look_at.map_or(soon, |at| at.min(soon)));
+        }
+    }
+
+    /// Strict order: whether an older message of the same key has not settled yet.
+    fn is_held_by_key(&self, desk: &Desk, seq: MessageSeq) -> bool {
+        if self.hub.order != DeliveryOrder::Strict {
+            return false;
+        }
+        let Some(own) = desk.flights.get(&seq) else { return false };
+        let key = &own.message;
+        desk.flights.range(..seq).any(|(_, older)| older.message.has_key_of(key))
+    }
+
+    /// Strict order: a message has ended, the next of its key may go.
+    pub(super) fn release_key_of(&self, desk: &mut Desk, gone: &Message, errands: &mut Errands) {
+        if self.hub.order != DeliveryOrder::Strict {
+            return;
+        }
+        let mut later = desk.flights.range(gone.seq..);
+        let next = later.find(|(_, flight)| flight.message.has_key_of(gone)).map(|(seq, _)| *seq);
+        if let Some(next) = next
+            && !desk.breaker.holds()
+            && (desk.blocked || !self.send(desk, next, errands))
+        {
+            desk.again.insert(next);
+        }
+    }
+
+    /// Does what the pair's state machine says. Every event of a flight ends here.
+    pub(super) fn follow(
+        &self,
+        desk: &mut Desk,
+        seq: MessageSeq,
+        next: Next,
+        errands: &mut Errands,
+    ) {
+        let Some(flight) = desk.flights.get_mut(&seq) else { return };
+        let outcome = match next {
+            Next::Ignore => return,
+            Next::Watch => {
+                let deadline = flight.pair.deadline();
+                if let Some(at) = deadline.map(|at| at + desk.paused()) {
+                    errands.look_at = Some(errands.look_at.map_or(at, |own| own.min(at)));
+                }
+                return;
+            }
+            Next::Send => {
+                errands.repeats.push(flight.as_repeat(self.subscriber));
+                return;
+            }
+            Next::Settle(how) => how.into(),
+            Next::Expire => Outcome::Expired,
+            Next::Bury(why) => Outcome::Dead(why.into()),
+        };
+        self.policy.metrics.count(&outcome);
+        errands.settles.push(Settle {
+            subscriber: self.subscriber,
+            message: Which::Seq(seq),
+            outcome,
+        });
+        self.remove(desk, seq, errands);
+    }
+}
+
+/// How soon something is tried again that nobody announces.
+const SOON: std::time::Duration = std::time::Duration::from_millis(250);

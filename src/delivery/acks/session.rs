@@ -1,0 +1,376 @@
+//! A connection becomes a subscriber: its session, its groups, the words of its client.
+
+use std::num::NonZeroU64;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::answering::Word;
+use super::courier::{Courier, Errands};
+use super::engine::Acks;
+use super::hub::AckMode;
+use crate::connections::{Connection, End, Witness};
+use crate::delivery::outlet::{Delivery, DeliveryError};
+use crate::delivery::pair::{State, Why};
+use crate::model::{ConnectionId, GroupName, MessageId};
+use crate::protocol::{Outcome, Protocol};
+use crate::store::{
+    self, Joined, Open, PairStatus, SessionKey, Settle, StoreError, SubscriberId, Which,
+};
+
+/// What the client of a replaced connection is told.
+const REPLACED: &str = "Connection closed: the same client has connected again.";
+/// How long a replay may take before its client's live messages begin. What is left follows.
+const REPLAY_MAX: Duration = Duration::from_secs(10);
+const REPLAY_LOOK: Duration = Duration::from_millis(20);
+/// What stock JavaScript clients answer when no handler returned anything, and when several did.
+const NO_RESULT: [&str; 2] =
+    ["Client didn't provide a result.", "Client provided multiple results."];
+
+/// Where a message stands for one client, as Conduit numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Status {
+    /// Owed, sent, or waiting after a failure before a write.
+    Pending = 0,
+    /// Acknowledged, or delivered to a client that cannot say so.
+    Acknowledged = 1,
+    /// Refused, to be sent again.
+    Nacked = 2,
+    /// Not answered in time, to be sent again.
+    TimedOut = 3,
+    /// A dead letter, or one that was thrown away.
+    Dead = 4,
+    /// Expired.
+    Expired = 5,
+}
+
+/// A subscriber on its connection. Held by the session of the hub; every word of the client about a
+/// message comes through it, so nobody can speak for another.
+#[derive(Clone)]
+pub struct Subscription {
+    pub(super) acks: Arc<Acks>,
+    pub(super) courier: Arc<Courier>,
+    pub(super) connection: Arc<Connection>,
+    /// How the client acknowledges.
+    pub mode: AckMode,
+    /// The groups the session was in. Their guards are to be asked again before the replay.
+    pub groups: Arc<[GroupName]>,
+    /// Whether the subscriber outlives its connection.
+    pub is_session: bool,
+    /// Whether nothing was known of the session.
+    pub is_new: bool,
+    /// How much it was owed when it came.
+    pub owed: u64,
+}
+
+impl Delivery {
+    /// A connection becomes a subscriber, or a session comes back. Whoever had the session is closed.
+    /// Nothing owed is sent before [`Subscription::replay`]. None when this node keeps nothing.
+    /// `caller` is whose sessions are counted together: the user, else the peer.
+    pub(super) async fn session_opened(
+        &self,
+        connection: &Arc<Connection>,
+        protocol: Protocol,
+        key: SessionKey,
+        caller: Arc<str>,
+        mode: AckMode,
+    ) -> Result<Option<Subscription>, DeliveryError> {
+        let Some(acks) = self.acks.clone() else { return Ok(None) };
+        let hub = acks.hubs.get(connection.hub()).copied().unwrap_or_default();
+        let open = Open {
+            key,
+            connection: connection.id().clone(),
+            user: connection.caller().user.clone(),
+            caller,
+        };
+        let opened = acks.store.open(open, acks.now()).await?;
+        let (courier, before, errands) = {
+            let mut couriers = acks.couriers.write();
+            let made = || Courier::new(opened.subscriber, acks.policy.clone(), hub);
+            let courier = couriers.entry(opened.subscriber).or_insert_with(made).clone();
+            // Under the map's lock: an idle courier cannot be forgotten before it is attached.
+            let before = courier.desk.lock().link.as_ref().map(|link| link.connection.clone());
+            let errands = courier.attach(connection.clone(), protocol, mode);
+            (courier, before, errands)
+        };
+        acks.run_errands(&courier, errands);
+        // Also one that has not finished its greeting, and stands in no registry yet.
+        if let Some(old) = before {
+            acks.by_connection.write().remove(old.id());
+            old.set_witness(None);
+            old.end(End::Asked { reason: Some(REPLACED.to_owned()), allow_reconnect: false });
+        }
+        acks.by_connection.write().insert(connection.id().clone(), courier.clone());
+        connection.set_witness(Some(Arc::new(Eye {
+            acks: Arc::downgrade(&acks),
+            courier: courier.clone(),
+            connection: connection.id().clone(),
+        })));
+        Ok(Some(Subscription {
+            acks,
+            courier,
+            connection: connection.clone(),
+            mode,
+            groups: opened.groups.into(),
+            is_session: opened.session,
+            is_new: opened.is_new,
+            owed: opened.owed,
+        }))
+    }
+
+    /// The connection of a subscriber is over: what it owed stays owed while it may come back.
+    pub(in crate::delivery) async fn connection_lost(&self, connection: &Connection) {
+        let Some(acks) = &self.acks else { return };
+        let Some(courier) = acks.by_connection.write().remove(connection.id()) else { return };
+        connection.set_witness(None);
+        let failed = matches!(connection.ended(), Some(End::SendTimedOut));
+        acks.note_gap(courier.subscriber, connection.ended());
+        let errands = courier.detach(connection, failed);
+        acks.run_errands(&courier, errands);
+        acks.forget_if_idle(&courier);
+        let away = acks.store.away(courier.subscriber, connection.id().clone(), acks.now());
+        match away.await {
+            Ok(departed) => {
+                for heir in departed.heirs {
+                    acks.owed_anything(heir);
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the store does not know that a client left"),
+        }
+    }
+
+    /// A subscriber joins a group: durable for a session, and it may take over what is owed there.
+    pub(in crate::delivery) async fn subscriber_joins(
+        &self,
+        connection: &ConnectionId,
+        group: &GroupName,
+    ) -> Result<bool, DeliveryError> {
+        let Some((acks, courier)) = self.subscriber_of(connection) else { return Ok(true) };
+        match acks.store.join(courier.subscriber, group.clone(), acks.now()).await? {
+            Joined::Member { adopted } => {
+                if adopted > 0 {
+                    acks.owed_anything(courier.subscriber);
+                }
+                Ok(true)
+            }
+            Joined::Gone => Ok(true),
+            Joined::TooManyGroups => Ok(false),
+        }
+    }
+
+    /// A subscriber leaves a group; what it is owed it stays owed.
+    pub(in crate::delivery) async fn subscriber_leaves(
+        &self,
+        connection: &ConnectionId,
+        group: &GroupName,
+    ) -> Result<(), DeliveryError> {
+        if let Some((acks, courier)) = self.subscriber_of(connection) {
+            acks.store.leave(courier.subscriber, group.clone()).await?;
+        }
+        Ok(())
+    }
+
+    fn subscriber_of(&self, connection: &ConnectionId) -> Option<(&Arc<Acks>, Arc<Courier>)> {
+        let acks = self.acks.as_ref()?;
+        let courier = acks.by_connection.read().get(connection).cloned()?;
+        Some((acks, courier))
+    }
+}
+
+impl Acks {
+    /// The subscriber is owed something it did not know of; where it stands nobody said.
+    fn owed_anything(self: &Arc<Self>, subscriber: SubscriberId) {
+        if let Some(courier) = self.courier(subscriber) {
+            let load = {
+                let mut desk = courier.desk.lock();
+                desk.start_over();
+                desk.wants_load(&self.policy)
+            };
+            self.run_errands(&courier, Errands { load, ..Errands::default() });
+        }
+    }
+}
+
+impl Subscription {
+    /// Who this is in receipts and dead letters.
+    pub fn subscriber(&self) -> SubscriberId {
+        self.courier.subscriber
+    }
+
+    /// The subscriber must not be in a group any more: what it was owed through it is dead.
+    pub async fn revoke(&self, group: &GroupName) -> Result<(), StoreError> {
+        let (subscriber, now) = (self.courier.subscriber, self.acks.now());
+        let ended = self.acks.store.revoke(subscriber, group.clone(), now).await?;
+        self.acks.ended(&ended);
+        Ok(())
+    }
+
+    /// Groups are settled: what is owed is appended now, in order of acceptance. Completes when
+    /// nothing more is owed, the outbox is full, or after ten seconds; live messages may follow.
+    pub async fn replay(&self) {
+        self.begin();
+        let caught_up = async {
+            // Reading from memory takes one turn.
+            tokio::task::yield_now().await;
+            while self.courier.desk.lock().is_replaying(self.connection.id()) {
+                tokio::time::sleep(REPLAY_LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(REPLAY_MAX, caught_up).await;
+    }
+
+    /// As [`Subscription::replay`], for somebody who waits for nothing.
+    pub fn begin(&self) {
+        let errands = self.courier.begin(&self.connection);
+        self.acks.run_errands(&self.courier, errands);
+    }
+
+    /// The client has handled a message. False when it was never owed it, or speaks for another.
+    pub async fn ack(&self, id: &str) -> Result<bool, StoreError> {
+        if self.say(id, Word::Acked, None) {
+            return Ok(true);
+        }
+        self.settle_elsewhere(id, store::Outcome::Acknowledged).await
+    }
+
+    /// The client has handled everything it was sent up to and including a message. What was sent
+    /// again since counts by its first sending, so a repeat is to be acked by itself, too.
+    pub async fn ack_up_to(&self, id: &str) -> Result<bool, StoreError> {
+        let covered = self.courier.up_to(&self.acks.shelf.places(id));
+        if covered.is_empty() {
+            return self.ack(id).await;
+        }
+        Ok(self.say_all(&covered, Word::Acked, None))
+    }
+
+    /// The client could not handle a message and wants it again, after a delay of its own or the
+    /// policy's. False when it is not on its way to it.
+    pub fn nack(&self, id: &str, error: Option<&str>, delay: Option<Duration>) -> bool {
+        self.say(id, Word::Nacked(delay), error)
+    }
+
+    /// The client is at it and needs the whole answer time once more.
+    pub fn still_working(&self, id: &str) -> bool {
+        self.say(id, Word::StillWorking, None)
+    }
+
+    /// The client wants no further attempt: it is a dead letter.
+    pub fn give_up(&self, id: &str, error: Option<&str>) -> bool {
+        self.say(id, Word::GivenUp, error)
+    }
+
+    /// Where a message stands for this client; none when it never was for it.
+    pub async fn status(&self, id: &str) -> Result<Option<Status>, StoreError> {
+        let state = self.courier.state_of(&self.acks.shelf.places(id));
+        let status = match state {
+            Some(State::Owed | State::Queued | State::Sent | State::Waiting(Why::Failed)) => {
+                Some(Status::Pending)
+            }
+            Some(State::Waiting(Why::Nacked)) => Some(Status::Nacked),
+            Some(State::Waiting(Why::TimedOut)) => Some(Status::TimedOut),
+            // What has ended is no flight any more.
+            Some(State::Settled(_) | State::Dead(_) | State::Expired) | None => None,
+        };
+        if status.is_some() {
+            return Ok(status);
+        }
+        self.acks.settler.hurry(&*self.acks.store, self.acks.now());
+        let kept = self.acks.store.status(self.courier.subscriber, MessageId::from(id)).await?;
+        Ok(kept.map(|status| match status {
+            PairStatus::Owed => Status::Pending,
+            PairStatus::Acknowledged | PairStatus::Unconfirmed => Status::Acknowledged,
+            PairStatus::Expired => Status::Expired,
+            PairStatus::Dead | PairStatus::Purged => Status::Dead,
+        }))
+    }
+
+    /// The client completed an invocation that is a message (mode `result`). False when it is none
+    /// that is on its way to it.
+    pub fn completed(&self, id: &str, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Void | Outcome::Value(_) => self.say(id, Word::Acked, None),
+            Outcome::Error(text) if NO_RESULT.contains(&&**text) => {
+                self.say(id, Word::Unconfirmed, None)
+            }
+            Outcome::Error(text) => self.say(id, Word::Nacked(None), Some(text)),
+        }
+    }
+
+    /// As [`Subscription::completed`], also for messages that are not on their way to it any more:
+    /// a late answer settles, whatever the message has become. False when it never was for it.
+    pub async fn completion(&self, id: &str, outcome: &Outcome) -> Result<bool, StoreError> {
+        if self.completed(id, outcome) {
+            return Ok(true);
+        }
+        let settled = match outcome {
+            Outcome::Void | Outcome::Value(_) => store::Outcome::Acknowledged,
+            Outcome::Error(text) if NO_RESULT.contains(&&**text) => store::Outcome::Unconfirmed,
+            Outcome::Error(_) => return Ok(false),
+        };
+        self.settle_elsewhere(id, settled).await
+    }
+
+    fn say(&self, id: &str, word: Word, text: Option<&str>) -> bool {
+        let places = self.acks.shelf.places(id);
+        !places.is_empty() && self.say_all(&places, word, text)
+    }
+
+    pub(super) fn say_all(
+        &self,
+        seqs: &[store::MessageSeq],
+        word: Word,
+        text: Option<&str>,
+    ) -> bool {
+        let mut errands = Errands::default();
+        let by = self.connection.id();
+        let heard = self.courier.hear(by, seqs, word, text, &mut errands);
+        self.acks.run_errands(&self.courier, errands);
+        heard
+    }
+
+    /// A message that is not on its way here: dead, or owed and not sent yet on this connection.
+    async fn settle_elsewhere(
+        &self,
+        id: &str,
+        outcome: store::Outcome,
+    ) -> Result<bool, StoreError> {
+        if !self.courier.desk.lock().is_linked_to(self.connection.id()) {
+            return Ok(false);
+        }
+        let message = Which::Id(MessageId::from(id));
+        let subscriber = self.courier.subscriber;
+        let settle = Settle { subscriber, message, outcome };
+        let ended = self.acks.store.settle(vec![settle], self.acks.now()).await?;
+        self.acks.ended(&ended);
+        Ok(!ended.is_empty())
+    }
+}
+
+/// What a connection tells about the frames of its subscriber.
+struct Eye {
+    acks: Weak<Acks>,
+    courier: Arc<Courier>,
+    connection: ConnectionId,
+}
+
+impl Eye {
+    fn run(&self, errands: Errands) {
+        if let Some(acks) = self.acks.upgrade() {
+            acks.run_errands(&self.courier, errands);
+        }
+    }
+}
+
+impl Witness for Eye {
+    fn written(&self, marks: &[NonZeroU64], room: bool) {
+        self.run(self.courier.written(&self.connection, marks, room));
+    }
+
+    fn parked(&self) {
+        self.courier.park(&self.connection);
+    }
+
+    fn resumed(&self) {
+        self.run(self.courier.resumed(&self.connection));
+    }
+}

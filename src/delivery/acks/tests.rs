@@ -1,0 +1,12 @@
+//! What acknowledged delivery promises, over the store in memory and sockets in memory.
+//!
+//! Time is paused: the tests wait for minutes and take milliseconds.
+
+mod breaking;
+mod chaos;
+mod coming_back;
+mod modes;
+mod order;
+mod publishing;
+mod repeating;
+mod world;

@@ -1,0 +1,110 @@
+//! A breaker for each destination.
+
+use super::world::{Plan, World, seconds, turn};
+use crate::delivery::acks::{Config, Destination};
+use crate::delivery::{BreakerState, Force};
+
+/// Three failures open it; its time is longer than a repeat's.
+fn plan() -> Plan {
+    let config = Config {
+        breaker_failures_max: 3,
+        breaker_open_ms: 60_000,
+        backoff_ms_min: 1,
+        backoff_ms_max: 1,
+        ..Config::default()
+    };
+    Plan { config, ..Plan::default() }
+}
+
+/// R9: an unacknowledging client opens its own breaker and nobody else's.
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_opens_its_own_breaker_and_others_go_on() {
+    let world = World::with(plan()).await;
+    let (silent, good) = (world.client("silent").await, world.client("good").await);
+    for id in ["m1", "m2", "m3", "m4"] {
+        world.publish(id).await;
+        turn().await;
+        assert!(good.ack(id).await);
+    }
+    seconds(31).await;
+    assert_eq!(world.delivery.breakers().unwrap().open, 1);
+    let before = silent.got().await.len();
+    world.publish("m5").await;
+    assert_eq!(good.got().await.len(), 5);
+    assert_eq!(silent.got().await.len(), before, "it stays owed");
+    assert_eq!(world.metrics.timeouts.get(), 3, "no timer runs behind it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_its_time_the_oldest_message_probes_and_an_answer_lets_all_through() {
+    let world = World::with(plan()).await;
+    let client = world.client("a").await;
+    for id in ["m1", "m2", "m3", "m4"] {
+        world.publish(id).await;
+    }
+    seconds(31).await;
+    let before = client.got().await.len();
+    seconds(61).await;
+    assert_eq!(client.got().await[before..], ["m1"], "one, the oldest");
+    assert_eq!(world.delivery.breakers().unwrap().half_open, 1);
+    assert!(client.ack("m1").await);
+    assert_eq!(client.got().await[before + 1..], ["m2", "m3", "m4"]);
+    let breakers = world.delivery.breakers().unwrap();
+    assert_eq!((breakers.open, breakers.half_open), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_without_an_answer_opens_it_again_and_the_message_dies_in_its_time() {
+    let world = World::with(plan()).await;
+    let client = world.client("a").await;
+    for id in ["m1", "m2", "m3"] {
+        world.publish(id).await;
+    }
+    seconds(31 + 61 + 31).await;
+    assert_eq!(world.delivery.breakers().unwrap().open, 1);
+    seconds(1_200).await;
+    assert!(world.pairs().await.dead > 0, "four attempts are four attempts");
+    let got = client.got().await;
+    assert_eq!(got.iter().filter(|id| *id == "m1").count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nacks_open_nothing() {
+    let world = World::with(plan()).await;
+    let client = world.client("a").await;
+    for n in 0..10 {
+        world.publish(&format!("m{n}")).await;
+        turn().await;
+        client.subscription.nack(&format!("m{n}"), None, Some(std::time::Duration::from_secs(9)));
+    }
+    assert_eq!(world.delivery.breakers().unwrap().open, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_holds_a_subscriber_back_and_lets_it_go() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    let own = Destination::Subscriber(client.subscription.subscriber());
+    assert!(world.delivery.force_breaker(own, Force::Open));
+    world.publish("m1").await;
+    seconds(600).await;
+    assert_eq!(client.got().await, [""; 0]);
+    assert_eq!(world.delivery.breakers().unwrap().isolated, 1);
+    assert!(world.delivery.force_breaker(own, Force::Auto));
+    assert_eq!(client.got().await, ["m1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_stops_acceptance_without_touching_what_is_owed() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    world.publish("m1").await;
+    turn().await;
+    world.delivery.force_breaker(Destination::Store, Force::Open);
+    let refused = world.send(world.message("m2", "[]")).await.unwrap_err();
+    assert_eq!((refused.name(), refused.is_retryable()), ("store_breaker_open", true));
+    assert_eq!(world.delivery.breakers().unwrap().store, BreakerState::Isolated);
+    assert!(client.ack("m1").await);
+    world.delivery.force_breaker(Destination::Store, Force::Auto);
+    assert!(world.send(world.message("m2", "[]")).await.is_ok());
+}

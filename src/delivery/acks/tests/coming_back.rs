@@ -1,0 +1,186 @@
+//! Links are cut, clients come back, sockets take over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::world::{Plan, Socket, World, seconds, turn};
+use crate::connections::{self, Outlet};
+use crate::delivery::acks::{AckMode, Config};
+use crate::store::Reason;
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_comes_back_gets_what_it_owes_in_order_of_acceptance_and_then_live_messages()
+{
+    let world = World::new().await;
+    let client = world.client("a").await;
+    world.publish("m1").await;
+    turn().await;
+    client.leave(&world).await;
+    for id in ["m2", "m3"] {
+        assert_eq!(world.publish(id).await.targeted, 1, "it is away, not gone");
+    }
+    let client = world.connect("a", AckMode::Method, false).await;
+    assert_eq!(&*client.subscription.groups, ["g".into()]);
+    assert_eq!(client.got().await, [""; 0], "nothing before its groups are settled");
+    client.subscription.replay().await;
+    world.publish("m4").await;
+    assert_eq!(client.got().await, ["m1", "m2", "m3", "m4"]);
+    for id in ["m1", "m2", "m3", "m4"] {
+        assert!(client.ack(id).await);
+    }
+    assert_eq!(world.pairs().await.pending, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_spends_no_attempt_but_the_client_is_told_that_it_is_a_repeat() {
+    let world = World::new().await;
+    for round in 0..6 {
+        let client = world.client("a").await;
+        if round == 0 {
+            world.publish("m1").await;
+        }
+        turn().await;
+        let told = &client.socket.messages()[0]["arguments"][0];
+        assert_eq!(told["retryCount"], round);
+        client.leave(&world).await;
+    }
+    assert_eq!(world.pairs().await.pending, 1, "six connections, and not dead");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_timer_runs_for_who_is_away_and_the_end_of_the_session_is_the_end() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    world.publish("m1").await;
+    turn().await;
+    client.leave(&world).await;
+    seconds(110).await;
+    assert_eq!((world.pairs().await.pending, world.metrics.timeouts.get()), (1, 0));
+    seconds(15).await;
+    let dead = world.dead().await;
+    assert_eq!((dead.len(), dead[0].reason), (1, Reason::SubscriberGone));
+    assert_eq!(world.delivery.queue().in_flight, 0, "and nothing of it is left in memory");
+}
+
+/// R2: the words of a connection that was replaced do not count, and do no harm.
+#[tokio::test(start_paused = true)]
+async fn an_ack_from_a_connection_that_was_replaced_is_refused() {
+    let world = World::new().await;
+    let old = world.client("a").await;
+    world.publish("m1").await;
+    turn().await;
+    let new = world.client("a").await;
+    assert!(old.connection.ended().is_some(), "the first is closed with a reason");
+    assert!(!old.ack("m1").await && !old.subscription.nack("m1", None, None));
+    assert!(!old.subscription.give_up("m1", None));
+    assert_eq!(world.pairs().await.pending, 1);
+    assert!(new.ack("m1").await);
+    let stranger = world.client("b").await;
+    world.publish("m2").await;
+    turn().await;
+    assert!(stranger.ack("m2").await);
+    assert!(!stranger.ack("m1").await, "it never owed it");
+    assert_eq!(world.pairs().await.pending, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_outbox_keeps_acknowledged_messages_in_the_store_and_the_connection_open() {
+    let outbox = connections::Config { outbox_messages_max: 3, ..connections::Config::default() };
+    let world = World::with(Plan { connections: outbox, ..Plan::default() }).await;
+    let client = world.client("a").await;
+    client.socket.stop_reading();
+    let ids: Vec<String> = (0..20).map(|n| format!("m{n:02}")).collect();
+    for id in &ids {
+        world.publish(id).await;
+    }
+    turn().await;
+    assert_eq!(client.connection.waiting().0, 3);
+    assert!(client.connection.ended().is_none());
+    assert_eq!(world.delivery.queue().behind, 1);
+    client.socket.read_on();
+    seconds(1).await;
+    assert_eq!(client.got().await, ids, "in order, each once");
+    assert_eq!(world.delivery.queue().behind, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_frame_that_waits_in_the_outbox_does_not_run() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    client.socket.stop_reading();
+    world.publish("m1").await;
+    seconds(5).await;
+    assert_eq!(world.metrics.attempts.get(), 0);
+    client.socket.read_on();
+    seconds(29).await;
+    assert_eq!((client.got().await.len(), world.metrics.attempts.get()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_much_is_unanswered_at_a_time() {
+    let config = Config { unanswered_per_subscriber_max: 4, ..Config::default() };
+    let world = World::with(Plan { config, ..Plan::default() }).await;
+    let client = world.client("a").await;
+    for n in 0..10 {
+        world.publish(&format!("m{n}")).await;
+    }
+    assert_eq!(client.got().await.len(), 4);
+    for n in 0..10 {
+        assert!(client.ack(&format!("m{n}")).await);
+        turn().await;
+    }
+    assert_eq!(client.got().await.len(), 10);
+    assert_eq!(world.pairs().await.acknowledged, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stateful_resume_restarts_the_time_and_sends_nothing_again_by_itself() {
+    let world = World::new().await;
+    let client = world.join("a", AckMode::Method, true).await;
+    world.publish("m1").await;
+    seconds(20).await;
+    // The socket goes; within its time a new one takes over. What was not acked is replayed by the
+    // transport, once.
+    let witness = client.connection.clone();
+    let socket = Arc::new(Socket::default());
+    let resumed = witness.resume(Box::new(Waiting), Outlet::Direct(socket.clone()));
+    assert!(resumed.is_ok());
+    turn().await;
+    seconds(28).await;
+    let replayed =
+        |socket: &Socket| socket.messages().iter().filter(|message| message["type"] == 1).count();
+    assert_eq!(replayed(&socket), 1, "by the transport, and not by a timer of ours");
+    assert_eq!(world.metrics.timeouts.get(), 0);
+    // The copy is in the stateful buffer still: no second one is put beside it.
+    seconds(300).await;
+    assert_eq!(replayed(&socket), 1);
+    client.connection.acked(10);
+    seconds(1).await;
+    assert_eq!(replayed(&socket), 2);
+}
+
+struct Waiting;
+
+impl connections::Source for Waiting {
+    fn poll_read(
+        &mut self,
+        _cx: &mut std::task::Context<'_>,
+        _out: &mut bytes::BytesMut,
+    ) -> std::task::Poll<connections::Inbound> {
+        std::task::Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_not_allowed_any_more_takes_its_messages_with_it() {
+    let world = World::new().await;
+    world.client("a").await.leave(&world).await;
+    world.publish("m1").await;
+    let client = world.connect("a", AckMode::Method, false).await;
+    client.subscription.revoke(&"g".into()).await.unwrap();
+    client.subscription.replay().await;
+    assert_eq!(client.got().await, [""; 0]);
+    assert_eq!(world.dead().await[0].reason, Reason::AccessRevoked);
+    assert_eq!(world.publish("m2").await.targeted, 0);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}

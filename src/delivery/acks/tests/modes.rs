@@ -1,0 +1,73 @@
+//! The three ways to say that a message has arrived.
+
+use super::world::{Plan, World, seconds, turn};
+use crate::delivery::acks::{AckMode, HubAcks, Status};
+use crate::protocol::{FieldPlace, Outcome};
+
+#[tokio::test(start_paused = true)]
+async fn without_acks_written_is_delivered_unconfirmed_and_nobody_sees_a_changed_event() {
+    let world = World::new().await;
+    let client = world.join("a", AckMode::None, false).await;
+    client.socket.stop_reading();
+    world.publish("m1").await;
+    assert_eq!(world.pairs().await.pending, 1, "in the outbox is not written");
+    client.socket.read_on();
+    let pairs = world.pairs().await;
+    assert_eq!((pairs.unconfirmed, pairs.pending), (1, 0));
+    let messages = client.socket.messages();
+    assert_eq!(messages[0]["arguments"], serde_json::json!([{}]));
+    assert!(messages[0]["invocationId"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_result_the_id_of_the_invocation_is_the_message_and_a_value_acks() {
+    let world = World::new().await;
+    let client = world.join("a", AckMode::Result, false).await;
+    for id in ["m1", "m2", "m3", "m4"] {
+        world.publish(id).await;
+    }
+    turn().await;
+    let messages = client.socket.messages();
+    assert_eq!(messages[0]["invocationId"], "m1");
+    assert_eq!(messages[0]["arguments"], serde_json::json!([{}]), "no base fields");
+    let say = async |id: &str, outcome: Outcome| {
+        client.subscription.completion(id, &outcome).await.unwrap()
+    };
+    assert!(say("m1", Outcome::Void).await);
+    assert!(say("m2", Outcome::Error("Client didn't provide a result.".into())).await);
+    assert!(say("m3", Outcome::Error("Client provided multiple results.".into())).await);
+    assert!(say("m4", Outcome::Error("boom".into())).await);
+    assert!(!say("s1", Outcome::Void).await, "none of ours");
+    let pairs = world.pairs().await;
+    assert_eq!((pairs.acknowledged, pairs.unconfirmed, pairs.pending), (1, 2, 1));
+    assert_eq!(client.subscription.status("m4").await.unwrap(), Some(Status::Nacked));
+    seconds(5).await;
+    assert_eq!(client.got().await.last().unwrap(), "m4", "sent again with the same id");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_completion_of_an_earlier_attempt_still_settles() {
+    let world = World::new().await;
+    let client = world.join("a", AckMode::Result, false).await;
+    world.publish("m1").await;
+    world.publish("m2").await;
+    seconds(34).await;
+    assert_eq!(client.got().await.len(), 4);
+    let none = Outcome::Error("Client didn't provide a result.".into());
+    assert!(client.subscription.completion("m1", &none).await.unwrap());
+    assert!(client.subscription.completion("m2", &Outcome::Void).await.unwrap());
+    assert_eq!(world.pairs().await.pending, 0);
+    seconds(120).await;
+    assert_eq!(client.got().await.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_may_want_the_base_fields_beside_the_payload() {
+    let hub = HubAcks { ack_fields: FieldPlace::Argument, ..HubAcks::default() };
+    let world = World::with(Plan { hub, ..Plan::default() }).await;
+    let client = world.client("a").await;
+    world.publish("m1").await;
+    turn().await;
+    let arguments = &client.socket.messages()[0]["arguments"];
+    assert_eq!((&arguments[0], &arguments[1]["messageId"]), (&serde_json::json!({}), &"m1".into()));
+}

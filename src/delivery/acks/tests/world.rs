@@ -1,0 +1,285 @@
+//! A node with its store, and clients whose sockets are vectors.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::backplane::InProcess;
+use crate::connections::{
+    self, Connection, Connections, Inbound, NewConnection, Outlet, Pipe, Settings, Sink, Source,
+};
+use crate::delivery::acks::{self, AcceptedReceipt, AckMode, Acknowledged, HubAcks, NotAccepted};
+use crate::delivery::acks::{Publisher, Subscription};
+use crate::delivery::{Delivery, Keeping, event_from_json};
+use crate::model::{Audience, Caller, Envelope, MessageId};
+use crate::protocol::Protocol;
+use crate::store::{
+    self, ClientKey, Counts, DeadFilter, DeadLetter, Identity, LocalStore, SessionKey,
+};
+
+/// What a test wants to be different.
+#[derive(Clone)]
+pub(super) struct Plan {
+    pub(super) config: acks::Config,
+    pub(super) connections: connections::Config,
+    pub(super) store: store::Config,
+    pub(super) hub: HubAcks,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            // No jitter in tests would be a lie; short waits are none.
+            config: acks::Config::default(),
+            connections: connections::Config::default(),
+            store: store::Config { mode: store::Mode::Memory, ..store::Config::default() },
+            hub: HubAcks::default(),
+        }
+    }
+}
+
+pub(super) struct World {
+    pub(super) delivery: Arc<Delivery>,
+    pub(super) node: Arc<Connections>,
+    pub(super) metrics: acks::Metrics,
+    stop: CancellationToken,
+    next: AtomicUsize,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        Self::with(Plan::default()).await
+    }
+
+    pub(super) async fn with(plan: Plan) -> Self {
+        let registry = prometheus::Registry::new();
+        let metrics = connections::Metrics::new(&registry).unwrap();
+        let node = Connections::new(&plan.connections, 1, metrics);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        node.start(&tasks, &stop);
+        let store = LocalStore::in_memory(plan.store, store::Metrics::new(&registry).unwrap());
+        let metrics = acks::Metrics::new(&registry).unwrap();
+        let delivery = Delivery::keeping(
+            &node,
+            Arc::new(InProcess),
+            [("hub".into(), plan.hub)].into(),
+            crate::delivery::Metrics::new(&registry).unwrap(),
+            tasks.clone(),
+            Keeping { store: Arc::new(store), config: plan.config, metrics: metrics.clone() },
+        );
+        tasks.spawn(delivery.clone().run(stop.clone()));
+        delivery.ready().await.unwrap();
+        Self { delivery, node, metrics, stop, next: AtomicUsize::new(0) }
+    }
+
+    /// A client with a session, in group `g`, that acks by method.
+    pub(super) async fn client(&self, name: &str) -> Client {
+        self.join(name, AckMode::Method, false).await
+    }
+
+    pub(super) async fn join(&self, name: &str, mode: AckMode, stateful: bool) -> Client {
+        let client = self.connect(name, mode, stateful).await;
+        client.subscription.replay().await;
+        self.delivery.connected(&client.connection).await.unwrap();
+        let id = client.connection.id();
+        self.delivery.join(&"hub".into(), id, &"g".into()).await.unwrap();
+        client
+    }
+
+    /// A client whose replay has not begun.
+    pub(super) async fn connect(&self, name: &str, mode: AckMode, stateful: bool) -> Client {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let new = NewConnection {
+            id: format!("{name}-{number}").as_str().into(),
+            hub: "hub".into(),
+            caller: Arc::new(Caller::of_user(name)),
+            peer: None,
+            settings: Arc::new(Settings::default()),
+            binary: true,
+            pings: false,
+            resumable: true,
+        };
+        let socket = Arc::new(Socket::default());
+        let (connection, pipe) =
+            self.node.open(new, Box::new(Silent), Outlet::Direct(socket.clone()));
+        connection.begin(Protocol::Json, stateful);
+        let identity = Identity::Named(name.into());
+        let client = Some(ClientKey::of(&identity, "tab").unwrap());
+        let key = SessionKey { hub: "hub".into(), identity, client };
+        let protocol = connection.protocol().unwrap();
+        let caller = name.into();
+        let opened = self.delivery.session_opened(&connection, protocol, key, caller, mode).await;
+        let subscription = opened.unwrap().expect("a store is configured");
+        Client { connection, subscription, socket, pipe }
+    }
+
+    pub(super) fn message(&self, id: &str, text: &str) -> Acknowledged {
+        let event = event_from_json("News", Bytes::copy_from_slice(text.as_bytes())).unwrap();
+        let mut envelope = Envelope::ordinary("hub".into(), Audience::group("g"), Arc::new(event));
+        envelope.id = MessageId::from(id);
+        Acknowledged {
+            envelope,
+            publisher: publisher(),
+            critical: false,
+            require_audience: false,
+            body_hash: [0; 16],
+        }
+    }
+
+    pub(super) async fn send(&self, message: Acknowledged) -> Result<AcceptedReceipt, NotAccepted> {
+        self.delivery.publish_acknowledged(message).await
+    }
+
+    /// Publishes an empty object to group `g`.
+    pub(super) async fn publish(&self, id: &str) -> AcceptedReceipt {
+        self.send(self.message(id, "[{}]")).await.unwrap()
+    }
+
+    pub(super) async fn ordinary(&self, text: &str) {
+        let event = event_from_json(text, Bytes::from_static(b"[]")).unwrap();
+        let envelope = Envelope::ordinary("hub".into(), Audience::group("g"), Arc::new(event));
+        self.delivery.publish_in_order(&publisher(), envelope).await.unwrap();
+    }
+
+    /// The pairs of everything, when what is under way has been settled.
+    pub(super) async fn pairs(&self) -> Counts {
+        turn().await;
+        self.delivery.delivery_stats().await.unwrap().pairs
+    }
+
+    pub(super) async fn dead(&self) -> Vec<DeadLetter> {
+        turn().await;
+        self.delivery.dead_letters(DeadFilter::default(), None, 100).await.unwrap().letters
+    }
+}
+
+pub(super) fn publisher() -> Publisher {
+    Publisher { tenant: "backend".into(), ordering_key: None }
+}
+
+/// Long enough for flushers and tasks, too short for any timer.
+pub(super) async fn turn() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+pub(super) async fn seconds(count: u64) {
+    tokio::time::sleep(Duration::from_secs(count)).await;
+}
+
+pub(super) struct Client {
+    pub(super) connection: Arc<Connection>,
+    pub(super) subscription: Subscription,
+    pub(super) socket: Arc<Socket>,
+    pub(super) pipe: Pipe,
+}
+
+impl Client {
+    /// The ids of what it was sent, in order, repeats included; names of ordinary events.
+    pub(super) async fn got(&self) -> Vec<String> {
+        turn().await;
+        let messages = self.socket.messages();
+        let invocations = messages.iter().filter(|message| message["type"] == 1);
+        let name = |message: &Value| {
+            let id = &message["arguments"][0]["messageId"];
+            let id = if id.is_null() { &message["invocationId"] } else { id };
+            let id = if id.is_null() { &message["target"] } else { id };
+            id.as_str().unwrap_or_default().to_owned()
+        };
+        invocations.map(name).collect()
+    }
+
+    pub(super) async fn ack(&self, id: &str) -> bool {
+        self.subscription.ack(id).await.unwrap()
+    }
+
+    /// The link is cut, and the hub room notices.
+    pub(super) async fn leave(self, world: &World) {
+        world.delivery.disconnected(&self.connection).await;
+        drop(self.pipe);
+    }
+}
+
+/// A client that never says anything.
+struct Silent;
+
+impl Source for Silent {
+    fn poll_read(&mut self, _cx: &mut Context<'_>, _out: &mut BytesMut) -> Poll<Inbound> {
+        Poll::Pending
+    }
+}
+
+/// Takes everything until it is told to stop.
+#[derive(Default)]
+pub(super) struct Socket {
+    stopped: AtomicBool,
+    taken: Mutex<Vec<u8>>,
+    readable: Notify,
+}
+
+impl Socket {
+    pub(super) fn stop_reading(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn read_on(&self) {
+        self.stopped.store(false, Ordering::Relaxed);
+        self.readable.notify_waiters();
+    }
+
+    /// The hub messages that were written, without their frames.
+    pub(super) fn messages(&self) -> Vec<Value> {
+        let taken = self.taken.lock();
+        let mut rest = &taken[..];
+        let mut messages = Vec::new();
+        while let [0x81, short, ..] = rest {
+            let (header, length) = match short {
+                126 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
+                short => (2, usize::from(*short)),
+            };
+            let Some(payload) = rest.get(header..header + length - 1) else { break };
+            messages.push(serde_json::from_slice(payload).unwrap());
+            rest = &rest[header + length..];
+        }
+        messages
+    }
+}
+
+impl Sink for Socket {
+    fn try_write(&self, frames: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut taken = self.taken.lock();
+        let before = taken.len();
+        frames.iter().for_each(|frame| taken.extend_from_slice(frame));
+        Ok(taken.len() - before)
+    }
+
+    fn writable(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.readable.notified())
+    }
+
+    fn close_frame(&self, _code: u16) -> Bytes {
+        Bytes::from_static(b"\x88\x00")
+    }
+
+    fn shutdown(&self) {}
+
+    fn reset(&self) {}
+}

@@ -1,0 +1,139 @@
+//! Conduit's routes of the queue, `/health/signalr/queue…`, in Conduit's shapes (contract, 3.5).
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::access::ask_operator;
+use super::admin::again_by_id;
+use super::members::path;
+use super::problem::Problem;
+use super::router::Publish;
+use super::shapes::iso;
+use crate::delivery::{BreakerState, DeadFilter, DeadLetter, NotAccepted, Reason, Receipt, Target};
+use crate::model::MessageId;
+
+/// Conduit answers with everything it has; here there may be a hundred thousand.
+const LISTED_MAX: usize = 1_000;
+
+/// The counts are for everybody, as in Conduit; dead letters are for operators.
+pub(super) fn router(publish: &Arc<Publish>) -> Router {
+    let dead_letters = Router::new()
+        .route("/health/signalr/queue/deadletter", get(list))
+        .route("/health/signalr/queue/deadletter/{id}/requeue", post(requeue))
+        .layer(from_fn_with_state(publish.clone(), ask_operator));
+    Router::new()
+        .route("/health/signalr/queue", get(statistics))
+        .merge(dead_letters)
+        .with_state(publish.clone())
+}
+
+/// `circuitBreakerState` is the store's: Conduit knows one breaker, and it must not open for all when
+/// one subscriber does not answer. Theirs are counts.
+async fn statistics(State(publish): State<Arc<Publish>>) -> Response {
+    let counted = async {
+        let stats = match publish.delivery.delivery_stats().await {
+            Ok(stats) => stats,
+            Err(NotAccepted::NotConfigured) => crate::delivery::Stats::default(),
+            Err(error) => return Err(error.into()),
+        };
+        let breakers = publish.delivery.breakers();
+        let store = breakers.map_or(BreakerState::Closed, |own| own.store);
+        let pairs = &stats.pairs;
+        Ok(Json(json!({
+            "pendingMessages": pairs.pending,
+            "deadLetterMessages": pairs.dead,
+            "processedMessages": pairs.acknowledged + pairs.unconfirmed,
+            "failedMessages": pairs.dead + pairs.purged + pairs.expired,
+            "lastProcessedAt": publish.webhooks.last_ended().map(iso),
+            "circuitBreakerState": store as u8,
+            "consecutiveFailures": breakers.map_or(0, |own| own.store_failures),
+            "subscriberBreakers": {
+                "open": breakers.map_or(0, |own| own.open),
+                "halfOpen": breakers.map_or(0, |own| own.half_open),
+                "isolated": breakers.map_or(0, |own| own.isolated),
+            },
+        }))
+        .into_response())
+    };
+    publish.answer(counted.await)
+}
+
+/// Dead letters, and after them messages that expired; `count` is what is listed.
+async fn list(State(publish): State<Arc<Publish>>) -> Response {
+    let listed = async {
+        let reading = publish.delivery.dead_letters(DeadFilter::default(), None, LISTED_MAX);
+        let page = publish.in_time(reading).await?;
+        let expired = publish.in_time(publish.delivery.expired(LISTED_MAX)).await?;
+        let mut messages: Vec<Value> = page.letters.iter().map(dead).collect();
+        messages.extend(expired.iter().map(expired_message));
+        let body = json!({
+            "count": messages.len(),
+            "messages": messages,
+            "more": page.next.is_some() || expired.len() == LISTED_MAX,
+        });
+        Ok(Json(body).into_response())
+    };
+    publish.answer(listed.await)
+}
+
+/// 404 for an unknown id, where Conduit says that it was done.
+async fn requeue(
+    State(publish): State<Arc<Publish>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Response {
+    let done = async {
+        let unknown = || Problem::not_found("dead letter");
+        let id = MessageId::parse(&path(id)?).map_err(|_bad| unknown())?;
+        let filter = DeadFilter { id: Some(id), ..DeadFilter::default() };
+        again_by_id(&publish, filter, Target::SameSubscriber).await?;
+        Ok(Json(json!({ "message": "Message requeued successfully" })).into_response())
+    };
+    publish.answer(done.await)
+}
+
+fn dead(letter: &DeadLetter) -> Value {
+    json!({
+        "messageId": letter.id.as_str(),
+        "messageType": &*letter.content.target,
+        "hubName": letter.hub.as_str(),
+        "methodName": &*letter.content.target,
+        "queuedAt": iso(letter.accepted_at),
+        "deliveryAttempts": letter.attempts.len(),
+        "lastError": letter.attempts.last().map(|last| &*last.error),
+        "deadLetterReason": words(letter.reason),
+    })
+}
+
+/// Of a message that is over only its receipt is kept, and that does not know what it said.
+fn expired_message(receipt: &Receipt) -> Value {
+    json!({
+        "messageId": receipt.id.as_str(),
+        "messageType": null,
+        "hubName": receipt.hub.as_str(),
+        "methodName": null,
+        "queuedAt": iso(receipt.accepted_at),
+        "deliveryAttempts": 0,
+        "lastError": null,
+        "deadLetterReason": "Message expired",
+    })
+}
+
+fn words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::TimedOut => "Not acknowledged in time",
+        Reason::Nacked => "Refused by the client",
+        Reason::GivenUp => "Given up by the client",
+        Reason::NotWritten => "Could not be written",
+        Reason::SubscriberGone => "The subscriber is gone",
+        Reason::AccessRevoked => "The subscriber is not allowed in the group any more",
+        Reason::TooOld => "Owed for too long",
+        Reason::Damaged => "The stored message is damaged",
+    }
+}

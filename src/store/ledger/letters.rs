@@ -1,0 +1,192 @@
+//! Dead letters: found, sent again, thrown away.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use super::reading::Unread;
+use super::{Ledger, Message};
+use crate::store::dead_letter::{BadRequeue, DeadFilter, DeadKey, DeadLetter, Requeued, Target};
+use crate::store::message::{Ended, PairStatus};
+use crate::store::names::{MessageSeq, Moment, SubscriberId};
+use crate::store::record::{DeadRecord, Record};
+
+impl DeadFilter {
+    fn fits(&self, key: DeadKey, message: &Message, dead: &DeadRecord) -> bool {
+        let Self { hub, tenant, reason, subscriber, id, died_from, died_before, after: _ } = self;
+        hub.as_ref().is_none_or(|hub| *hub == message.hub)
+            && tenant.as_ref().is_none_or(|tenant| *tenant == message.tenant)
+            && reason.is_none_or(|reason| reason == dead.reason)
+            && subscriber.is_none_or(|subscriber| subscriber == key.subscriber)
+            && id.as_ref().is_none_or(|id| *id == message.id)
+            && died_from.is_none_or(|from| from <= dead.at)
+            && died_before.is_none_or(|end| dead.at < end)
+    }
+}
+
+impl Ledger {
+    fn dead_keys(&self, filter: &DeadFilter, after: Option<DeadKey>, limit: usize) -> Vec<DeadKey> {
+        let after = after.max(filter.after);
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.dead
+            .range((start, Bound::Unbounded))
+            .filter(|(key, dead)| {
+                self.visible(key.seq).is_some_and(|message| filter.fits(**key, message, dead))
+            })
+            .map(|(key, _)| *key)
+            .take(limit)
+            .collect()
+    }
+
+    pub(in crate::store) fn dead_letters(
+        &self,
+        filter: &DeadFilter,
+        after: Option<DeadKey>,
+        limit: usize,
+    ) -> (Vec<Unread<DeadLetter>>, Option<DeadKey>) {
+        let mut keys = self.dead_keys(filter, after, limit.saturating_add(1));
+        let more = keys.len() > limit;
+        keys.truncate(limit);
+        let next = keys.last().copied().filter(|_| more);
+        (keys.into_iter().filter_map(|key| self.dead_letter(key)).collect(), next)
+    }
+
+    fn dead_letter(&self, key: DeadKey) -> Option<Unread<DeadLetter>> {
+        let message = self.messages.get(&key.seq)?;
+        let dead = self.dead.get(&key)?;
+        let (content, place) = message.body.read();
+        let letter = DeadLetter {
+            key,
+            id: message.id.clone(),
+            tenant: message.tenant.clone(),
+            hub: message.hub.clone(),
+            identity: dead.identity.clone(),
+            audience: message.audience.clone(),
+            priority: message.priority,
+            critical: message.critical,
+            accepted_at: message.accepted_at,
+            expires_at: message.expires_at,
+            died_at: dead.at,
+            reason: dead.reason,
+            attempts: dead.attempts.clone(),
+            content,
+        };
+        Some(Unread { value: letter, seq: key.seq, place })
+    }
+
+    pub(in crate::store) fn purge(
+        &mut self,
+        filter: &DeadFilter,
+        limit: usize,
+        now: Moment,
+    ) -> Vec<Ended> {
+        let keys = self.dead_keys(filter, None, limit);
+        self.throw_away(&keys, now)
+    }
+
+    fn throw_away(&mut self, keys: &[DeadKey], at: Moment) -> Vec<Ended> {
+        let status = PairStatus::Purged;
+        for &DeadKey { seq, subscriber } in keys {
+            self.say(Record::Settled { seq, subscribers: vec![subscriber], status, at });
+        }
+        let turned: Vec<_> = keys.iter().map(|key| (*key, PairStatus::Dead)).collect();
+        self.told(&turned, status, None)
+    }
+
+    pub(in crate::store) fn requeue(
+        &mut self,
+        filter: &DeadFilter,
+        target: Target,
+        limit: usize,
+        now: Moment,
+    ) -> Requeued {
+        let mut keys = self.dead_keys(filter, None, limit.saturating_add(1));
+        let mut requeued = Requeued { more: keys.len() > limit, ..Requeued::default() };
+        keys.truncate(limit);
+        requeued.last = keys.last().copied();
+        let mut by_message: BTreeMap<MessageSeq, Vec<SubscriberId>> = BTreeMap::new();
+        for key in keys {
+            by_message.entry(key.seq).or_default().push(key.subscriber);
+        }
+        for (seq, subscribers) in by_message {
+            match target {
+                Target::SameSubscriber => self.again_to(seq, subscribers, now, &mut requeued),
+                Target::CurrentAudience => self.again_to_all(seq, subscribers, now, &mut requeued),
+            }
+        }
+        requeued
+    }
+
+    /// To those it was for.
+    fn again_to(
+        &mut self,
+        seq: MessageSeq,
+        subscribers: Vec<SubscriberId>,
+        at: Moment,
+        requeued: &mut Requeued,
+    ) {
+        let key = |subscriber| DeadKey { seq, subscriber };
+        let (alive, gone): (Vec<_>, Vec<_>) =
+            subscribers.into_iter().partition(|id| self.subscribers.contains_key(id));
+        requeued.refused.extend(gone.into_iter().map(|id| (key(id), BadRequeue::SubscriberGone)));
+        if alive.is_empty() {
+            return;
+        }
+        if !self.has_room_for(seq, alive.len()) {
+            let full = alive.into_iter().map(|id| (key(id), BadRequeue::PendingFull));
+            requeued.refused.extend(full);
+            return;
+        }
+        requeued.letters += alive.len() as u64;
+        requeued.owed.extend(alive.iter().copied().map(key));
+        self.introduce(&alive);
+        self.say(Record::Requeued { seq, subscribers: alive, at });
+    }
+
+    /// To those it is for now: who has it or is owed it already gets nothing.
+    fn again_to_all(
+        &mut self,
+        seq: MessageSeq,
+        dead: Vec<SubscriberId>,
+        at: Moment,
+        requeued: &mut Requeued,
+    ) {
+        let Some(message) = self.messages.get(&seq) else { return };
+        let hub = self.hubs.get(&message.hub);
+        let audience = hub.map(|hub| hub.resolve(&message.audience)).unwrap_or_default();
+        let (again, left): (Vec<_>, Vec<_>) =
+            dead.into_iter().partition(|id| audience.binary_search(id).is_ok());
+        let new: Vec<_> = audience.into_iter().filter(|id| message.pair(*id).is_none()).collect();
+        let key = |subscriber| DeadKey { seq, subscriber };
+        let refusal = if again.is_empty() && new.is_empty() {
+            Some(BadRequeue::Nobody)
+        } else if self.has_room_for(seq, again.len() + new.len()) {
+            None
+        } else {
+            Some(BadRequeue::PendingFull)
+        };
+        if let Some(refusal) = refusal {
+            let all = again.into_iter().chain(left);
+            requeued.refused.extend(all.map(|id| (key(id), refusal)));
+            return;
+        }
+        requeued.letters += (again.len() + left.len()) as u64;
+        requeued.owed.extend(again.iter().chain(&new).copied().map(key));
+        self.introduce(&again);
+        self.introduce(&new);
+        if !again.is_empty() {
+            self.say(Record::Requeued { seq, subscribers: again, at });
+        }
+        if !new.is_empty() {
+            self.say(Record::Targeted { seq, subscribers: new, at });
+        }
+        let left: Vec<DeadKey> = left.into_iter().map(key).collect();
+        requeued.ended.extend(self.throw_away(&left, at));
+    }
+
+    fn has_room_for(&self, seq: MessageSeq, pairs: usize) -> bool {
+        let Some(message) = self.messages.get(&seq) else { return false };
+        let (own, total) = (self.usage.of(&message.tenant).pending, self.usage.total.pending);
+        own + pairs as u64 <= self.config.pending_per_tenant_max
+            && total + pairs as u64 <= self.config.pending_max
+    }
+}

@@ -1,0 +1,192 @@
+//! Questions to the ledger. What is not durable yet is not there.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use super::journal::Place;
+use super::{Body, Ledger, Message, RECEIPT_PAIRS_MAX};
+use crate::model::{MessageId, Tenant};
+use crate::store::dead_letter::DeadKey;
+use crate::store::message::{Content, Encoding, Owed, PairStatus};
+use crate::store::names::{MessageSeq, Moment, SubscriberId};
+use crate::store::receipt::{Counts, PairReceipt, Receipt, Stats};
+
+/// Something whose content may still have to be read from the log.
+pub(in crate::store) struct Unread<T> {
+    pub(in crate::store) value: T,
+    pub(in crate::store) seq: MessageSeq,
+    pub(in crate::store) place: Option<Place>,
+}
+
+/// What stands for a content until it is read, and for one that cannot be read any more.
+pub(super) fn no_content() -> Content {
+    Content {
+        target: "".into(),
+        encoding: Encoding::Json,
+        arguments: Bytes::from_static(b"[]"),
+        ordering_key: None,
+        correlation_id: None,
+    }
+}
+
+impl Body {
+    pub(super) fn read(&self) -> (Content, Option<Place>) {
+        match self {
+            Self::Inline(content) => (Content::clone(content), None),
+            Self::At(place) => (no_content(), Some(*place)),
+            Self::Gone => (no_content(), None),
+        }
+    }
+}
+
+impl Ledger {
+    pub(in crate::store) fn owed(
+        &self,
+        subscriber: SubscriberId,
+        after: Option<MessageSeq>,
+        limit: usize,
+    ) -> Vec<Unread<Owed>> {
+        let Some(found) = self.subscribers.get(&subscriber) else { return Vec::new() };
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let seqs = found.owed.range((start, Bound::Unbounded));
+        seqs.map_while(|seq| self.message(*seq)).take(limit).collect()
+    }
+
+    pub(in crate::store) fn owed_count(&self, subscriber: SubscriberId) -> u64 {
+        let Some(found) = self.subscribers.get(&subscriber) else { return 0 };
+        if found.owed.last().is_none_or(|last| *last <= self.durable) {
+            return found.owed.len() as u64;
+        }
+        found.owed.range(..=self.durable).count() as u64
+    }
+
+    pub(in crate::store) fn message(&self, seq: MessageSeq) -> Option<Unread<Owed>> {
+        let message = self.visible(seq).filter(|message| !message.is_over())?;
+        let (content, place) = message.body.read();
+        let owed = Owed {
+            seq,
+            id: message.id.clone(),
+            tenant: message.tenant.clone(),
+            hub: message.hub.clone(),
+            audience: message.audience.clone(),
+            priority: message.priority,
+            critical: message.critical,
+            accepted_at: message.accepted_at,
+            expires_at: message.expires_at,
+            content,
+        };
+        Some(Unread { value: owed, seq, place })
+    }
+
+    /// Who is owed a message.
+    pub(in crate::store) fn owing(&self, seq: MessageSeq) -> Vec<SubscriberId> {
+        let message = self.visible(seq);
+        message.map(|message| message.subscribers_with(PairStatus::Owed)).unwrap_or_default()
+    }
+
+    pub(in crate::store) fn status(
+        &self,
+        subscriber: SubscriberId,
+        id: &MessageId,
+    ) -> Option<PairStatus> {
+        let seqs = self.ids.get(id)?;
+        let statuses = seqs.iter().filter_map(|&seq| {
+            self.visible(seq)?;
+            self.pair_status(DeadKey { seq, subscriber }).map(|status| (seq, status))
+        });
+        statuses.max_by_key(|(seq, _)| *seq).map(|(_, status)| status)
+    }
+
+    pub(in crate::store) fn receipts(
+        &self,
+        id: &MessageId,
+        tenant: Option<&Tenant>,
+    ) -> Vec<Receipt> {
+        let seqs = self.ids.get(id).into_iter().flatten();
+        seqs.filter_map(|&seq| self.visible(seq).map(|message| (seq, message)))
+            .filter(|(_, message)| tenant.is_none_or(|tenant| *tenant == message.tenant))
+            .map(|(seq, message)| self.receipt(seq, message))
+            .collect()
+    }
+
+    pub(in crate::store) fn settled_since(
+        &self,
+        since: Moment,
+        after: Option<MessageSeq>,
+        limit: usize,
+    ) -> Vec<Receipt> {
+        let since = since.after(self.config.receipt_life());
+        let start = match after {
+            Some(seq) => Bound::Excluded((since, seq)),
+            None => Bound::Included((since, MessageSeq(0))),
+        };
+        let over = self.over.range((start, Bound::Unbounded));
+        over.filter_map(|(_, seq)| Some(self.receipt(*seq, self.visible(*seq)?)))
+            .take(limit)
+            .collect()
+    }
+
+    pub(in crate::store) fn expired(&self, limit: usize) -> Vec<Receipt> {
+        let over = self.over.iter().rev();
+        over.filter_map(|(_, seq)| self.visible(*seq).map(|message| (*seq, message)))
+            .filter(|(_, message)| message.counts.expired > 0)
+            .map(|(seq, message)| self.receipt(seq, message))
+            .take(limit)
+            .collect()
+    }
+
+    fn receipt(&self, seq: MessageSeq, message: &Message) -> Receipt {
+        let pairs = if message.pairs.len() > RECEIPT_PAIRS_MAX { &[] } else { &*message.pairs };
+        let identity = |id: SubscriberId| {
+            let alive = self.subscribers.get(&id).map(|found| found.key.identity.clone());
+            let dead = || self.dead.get(&DeadKey { seq, subscriber: id });
+            alive.or_else(|| dead().map(|dead| dead.identity.clone()))
+        };
+        Receipt {
+            seq,
+            id: message.id.clone(),
+            tenant: message.tenant.clone(),
+            hub: message.hub.clone(),
+            accepted_at: message.accepted_at,
+            expires_at: message.expires_at,
+            settled_at: message.settled_at,
+            counts: message.counts,
+            pairs: pairs
+                .iter()
+                .map(|pair| PairReceipt {
+                    subscriber: pair.subscriber,
+                    identity: identity(pair.subscriber),
+                    status: pair.status,
+                })
+                .collect(),
+        }
+    }
+
+    /// All pairs ever, by where they are.
+    pub(super) fn pairs(&self) -> Counts {
+        Counts {
+            pending: self.usage.total.pending,
+            acknowledged: self.totals.acknowledged,
+            unconfirmed: self.totals.unconfirmed,
+            expired: self.totals.expired,
+            dead: self.usage.total.dead,
+            purged: self.totals.purged,
+        }
+    }
+
+    pub(in crate::store) fn stats(&self) -> Stats {
+        let open = self.due.len() as u64;
+        Stats {
+            messages_accepted: self.totals.messages,
+            messages_settled: self.totals.messages.saturating_sub(open),
+            messages_open: open,
+            pairs: self.pairs(),
+            totals: self.totals,
+            bytes: self.usage.total.bytes,
+            subscribers: self.subscribers.len() as u64,
+            keys: self.keys.len() as u64,
+            receipts: self.over.len() as u64,
+        }
+    }
+}

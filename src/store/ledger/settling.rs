@@ -1,0 +1,149 @@
+//! Ends of pairs: by an answer, by a decision, by time.
+
+use std::collections::HashSet;
+
+use super::Ledger;
+use crate::store::dead_letter::{Attempt, DeadKey, Reason};
+use crate::store::message::{Ended, Outcome, PairStatus, Settle, Swept, Which};
+use crate::store::names::{MessageSeq, Moment, SubscriberId};
+use crate::store::record::Record;
+
+impl Ledger {
+    pub(in crate::store) fn settle(&mut self, pairs: &[Settle], now: Moment) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        for Settle { subscriber, message, outcome } in pairs {
+            let (status, reason) = match *outcome {
+                Outcome::Acknowledged => (PairStatus::Acknowledged, None),
+                Outcome::Unconfirmed => (PairStatus::Unconfirmed, None),
+                Outcome::Expired => (PairStatus::Expired, None),
+                Outcome::Dead(reason) => (PairStatus::Dead, Some(reason)),
+            };
+            for key in self.keys_named(*subscriber, message) {
+                let Some(from) = self.pair_status(key) else { continue };
+                if !self.may_turn(key, status) {
+                    continue;
+                }
+                let (seq, subscribers) = (key.seq, vec![key.subscriber]);
+                self.say(match reason {
+                    None => Record::Settled { seq, subscribers, status, at: now },
+                    Some(reason) => Record::Died { seq, subscribers, reason, at: now },
+                });
+                ended.extend(self.told(&[(key, from)], status, reason));
+            }
+        }
+        ended
+    }
+
+    fn keys_named(&self, subscriber: SubscriberId, message: &Which) -> Vec<DeadKey> {
+        match message {
+            Which::Seq(seq) => vec![DeadKey { seq: *seq, subscriber }],
+            Which::Id(id) => {
+                let seqs = self.ids.get(id).into_iter().flatten();
+                seqs.map(|&seq| DeadKey { seq, subscriber }).collect()
+            }
+        }
+    }
+
+    pub(in crate::store) fn note_attempt(&mut self, key: DeadKey, attempt: Attempt) {
+        if !self.owes(key) {
+            return;
+        }
+        let Attempt { at, mut error } = attempt;
+        if error.len() > Attempt::ERROR_BYTES_MAX {
+            error = error[..error.floor_char_boundary(Attempt::ERROR_BYTES_MAX)].into();
+        }
+        let (seq, subscriber) = (key.seq, key.subscriber);
+        self.say(Record::Attempted { seq, subscriber, attempt: Attempt { at, error } });
+    }
+
+    /// What is told about pairs that were turned, with what each was before.
+    pub(super) fn told(
+        &self,
+        turned: &[(DeadKey, PairStatus)],
+        status: PairStatus,
+        reason: Option<Reason>,
+    ) -> Vec<Ended> {
+        let mut settled = HashSet::new();
+        let mut ended: Vec<Ended> = Vec::with_capacity(turned.len());
+        // Backwards: the last pair of a message carries its counts.
+        for (key, from) in turned.iter().rev() {
+            let Some(message) = self.messages.get(&key.seq) else { continue };
+            let last =
+                *from == PairStatus::Owed && message.counts.pending == 0 && settled.insert(key.seq);
+            ended.push(Ended {
+                seq: key.seq,
+                id: message.id.clone(),
+                tenant: message.tenant.clone(),
+                subscriber: key.subscriber,
+                status,
+                reason,
+                message: last.then_some(message.counts),
+            });
+        }
+        ended.reverse();
+        ended
+    }
+
+    pub(in crate::store) fn sweep(&mut self, now: Moment, limit: usize) -> Swept {
+        let mut swept = Swept::default();
+        let is_full = |swept: &Swept| swept.ended.len() >= limit.max(1);
+        while let Some(&(due, seq)) = self.due.first()
+            && due <= now
+            && !is_full(&swept)
+        {
+            swept.ended.extend(self.overdue(seq, now));
+        }
+        while let Some(&(end, subscriber)) = self.leaving.first()
+            && end <= now
+            && !is_full(&swept)
+        {
+            swept.ended.extend(self.end(subscriber, now));
+        }
+        while let Some(&(end, key)) = self.retiring.first()
+            && end <= now
+            && !is_full(&swept)
+        {
+            self.say(Record::Retired { seq: key.seq, subscriber: key.subscriber, at: now });
+            let turned = [(key, PairStatus::Dead)];
+            swept.ended.extend(self.told(&turned, PairStatus::Purged, None));
+        }
+        self.forget_receipts(now, limit);
+        self.keys.expire(now, &self.config);
+        let receipts_are_left = self.over.first().is_some_and(|(end, _)| *end <= now);
+        swept.more = is_full(&swept) || receipts_are_left;
+        swept
+    }
+
+    /// What is still owed of a message expires, or dies of its age.
+    fn overdue(&mut self, seq: MessageSeq, now: Moment) -> Vec<Ended> {
+        let Some(message) = self.messages.get(&seq) else { return Vec::new() };
+        let subscribers = message.subscribers_with(PairStatus::Owed);
+        let turned: Vec<_> = subscribers
+            .iter()
+            .map(|&subscriber| (DeadKey { seq, subscriber }, PairStatus::Owed))
+            .collect();
+        let (status, reason) = if message.expires_at.is_some_and(|expiry| expiry <= now) {
+            self.say(Record::Settled { seq, subscribers, status: PairStatus::Expired, at: now });
+            (PairStatus::Expired, None)
+        } else {
+            self.say(Record::Died { seq, subscribers, reason: Reason::TooOld, at: now });
+            (PairStatus::Dead, Some(Reason::TooOld))
+        };
+        self.told(&turned, status, reason)
+    }
+
+    fn forget_receipts(&mut self, now: Moment, limit: usize) {
+        for _ in 0..limit.max(1_000) {
+            match self.over.first() {
+                Some(&(end, seq)) if end <= now => self.forget_message(seq),
+                _ => return,
+            }
+        }
+    }
+
+    pub(in crate::store) fn next_due(&self) -> Option<Moment> {
+        let due = self.due.first().map(|(due, _)| *due);
+        let leaving = self.leaving.first().map(|(end, _)| *end);
+        due.into_iter().chain(leaving).min()
+    }
+}

@@ -1,0 +1,246 @@
+//! The store of one node: the ledger behind a lock, and in embedded mode a log before it.
+
+mod content;
+mod serving;
+
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::ready;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::config::{Config, Mode};
+use super::disk::{Disk, Folder, OpenError};
+use super::health::Health;
+use super::interface::{Answer, StoreError};
+use super::ledger::Ledger;
+use super::log::{Files, Reading};
+use super::message::{Acceptance, Accepted};
+use super::metrics::Metrics;
+use super::names::{MessageSeq, Moment};
+use super::writer::{Done, Job, Writer};
+
+/// A store that belongs to one process.
+pub struct LocalStore {
+    shared: Arc<Shared>,
+    /// The thread before which changes queue in embedded mode.
+    thread: Option<StoreThread>,
+}
+
+struct StoreThread {
+    /// None once the store is being closed.
+    queue: Option<SyncSender<Job>>,
+    files: Arc<Files>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the store's callers and its thread see.
+pub(super) struct Shared {
+    pub(super) config: Arc<Config>,
+    pub(super) ledger: Mutex<Ledger>,
+    pub(super) health: Mutex<Health>,
+    pub(super) metrics: Metrics,
+    /// Accepted messages whose publisher's future was gone.
+    unheard: Mutex<Vec<MessageSeq>>,
+}
+
+impl LocalStore {
+    /// A store that forgets everything when it is dropped.
+    pub fn in_memory(config: Config, metrics: Metrics) -> Self {
+        let config = Arc::new(config);
+        let ledger = Ledger::new(config.clone(), false);
+        let health = Health::new(Mode::Memory);
+        Self { shared: Arc::new(Shared::new(config, ledger, health, metrics)), thread: None }
+    }
+
+    /// A store in files below `store.path`. Reads them, which takes a while when much is owed:
+    /// not for an async thread.
+    pub fn open(config: Config, metrics: Metrics, now: Moment) -> Result<Self, OpenError> {
+        let folder = Folder::open(&config.path.join("store"))?;
+        Self::open_on(Arc::new(folder), config, metrics, now)
+    }
+
+    pub(super) fn open_on(
+        disk: Arc<dyn Disk>,
+        config: Config,
+        metrics: Metrics,
+        now: Moment,
+    ) -> Result<Self, OpenError> {
+        let config = Arc::new(config);
+        let mut ledger = Ledger::new(config.clone(), true);
+        let Reading { log, damage } = Reading::of(disk, &mut ledger, now)?;
+        if let Some(damage) = &damage {
+            tracing::error!(?damage, "the store's files were damaged");
+            metrics.records_lost.inc_by(damage.lost);
+            metrics.files_set_aside.inc_by(damage.set_aside.len() as u64);
+            ledger.reconcile();
+        }
+        ledger.open_segment(log.head());
+        ledger.read_back(now);
+        let health = Health { damage, ..Health::new(Mode::Embedded) };
+        let files = log.files();
+        let shared = Arc::new(Shared::new(config, ledger, health, metrics));
+        let (queue, jobs) = sync_channel(shared.config.queue_max);
+        let writer = Writer::begin(shared.clone(), log);
+        let thread =
+            std::thread::Builder::new().name("store".into()).spawn(move || writer.run(&jobs))?;
+        let thread = StoreThread { queue: Some(queue), files, thread: Some(thread) };
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    fn read<T: Send + 'static>(&self, question: impl FnOnce(&Ledger) -> T) -> Answer<T> {
+        ready(Ok(question(&self.shared.ledger.lock()))).boxed()
+    }
+
+    pub(super) fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Ledger) -> T + Send + 'static,
+    ) -> Answer<T> {
+        self.submit(false, change, |done| done)
+    }
+
+    /// Makes a change; `wrap` is called once it is durable. An acceptance is taken back when it
+    /// cannot be written.
+    fn submit<T: Send + 'static, U: Send + 'static>(
+        &self,
+        is_acceptance: bool,
+        change: impl FnOnce(&mut Ledger) -> T + Send + 'static,
+        wrap: impl FnOnce(T) -> U + Send + 'static,
+    ) -> Answer<U> {
+        if let Some(thread) = &self.thread {
+            return thread.submit(is_acceptance, change, wrap, self.shared.config.deadline());
+        }
+        let mut ledger = self.shared.ledger.lock();
+        let done = change(&mut ledger);
+        ledger.committed();
+        drop(ledger);
+        self.shared.gauge(0);
+        ready(Ok(wrap(done))).boxed()
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        config: Arc<Config>,
+        ledger: Ledger,
+        health: Health,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            config,
+            ledger: Mutex::new(ledger),
+            health: Mutex::new(health),
+            metrics,
+            unheard: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Why nothing is accepted, or that it is.
+    pub(super) fn set_trouble(&self, error: Option<&StoreError>) {
+        let mut health = self.health.lock();
+        health.disk_full = error == Some(&StoreError::DiskFull);
+        health.failing = error.filter(|_| !health.disk_full).map(ToString::to_string);
+    }
+
+    /// Shows the size of the ledger and of its log.
+    pub(super) fn gauge(&self, log_bytes: u64) {
+        let stats = self.ledger.lock().stats();
+        let set = |gauge: &prometheus::IntGauge, value: u64| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        set(&self.metrics.pending, stats.pairs.pending);
+        set(&self.metrics.dead, stats.pairs.dead);
+        set(&self.metrics.bytes, stats.bytes);
+        set(&self.metrics.log_bytes, log_bytes);
+        set(&self.metrics.subscribers, stats.subscribers);
+    }
+
+    /// Hands over messages that were accepted for nobody's ears.
+    fn take_unheard(&self, limit: usize) -> Vec<Accepted> {
+        let mut unheard = self.unheard.lock();
+        let count = unheard.len().min(limit);
+        let seqs: Vec<MessageSeq> = unheard.drain(..count).collect();
+        drop(unheard);
+        let ledger = self.ledger.lock();
+        let accepted = |seq| Accepted { seq, subscribers: ledger.owing(seq) };
+        seqs.into_iter().map(accepted).filter(|found| !found.subscribers.is_empty()).collect()
+    }
+}
+
+impl StoreThread {
+    fn submit<T: Send + 'static, U: Send + 'static>(
+        &self,
+        is_acceptance: bool,
+        change: impl FnOnce(&mut Ledger) -> T + Send + 'static,
+        wrap: impl FnOnce(T) -> U + Send + 'static,
+        deadline: Duration,
+    ) -> Answer<U> {
+        let (tell, told) = oneshot::channel();
+        let run = move |ledger: Result<&mut Ledger, StoreError>| -> Option<Done> {
+            match ledger {
+                Ok(ledger) => {
+                    let done = change(ledger);
+                    Some(Box::new(move |outcome| {
+                        _ = tell.send(outcome.map(|()| wrap(done)));
+                    }))
+                }
+                Err(error) => {
+                    _ = tell.send(Err(error));
+                    None
+                }
+            }
+        };
+        let queued = self.queue.as_ref().map(|queue| {
+            queue.try_send(Job { is_acceptance, run: Box::new(run) }).map_err(|full| match full {
+                TrySendError::Full(_) => StoreError::Busy,
+                TrySendError::Disconnected(_) => StoreError::Closed,
+            })
+        });
+        if let Err(error) = queued.unwrap_or(Err(StoreError::Closed)) {
+            return ready(Err(error)).boxed();
+        }
+        let answer = async move {
+            match tokio::time::timeout(deadline, told).await {
+                Ok(told) => told.unwrap_or(Err(StoreError::Closed)),
+                Err(_elapsed) => Err(StoreError::Deadline),
+            }
+        };
+        answer.boxed()
+    }
+}
+
+impl Drop for StoreThread {
+    /// Waits until what was asked for is written.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // It reports a panic itself.
+            _ = thread.join();
+        }
+    }
+}
+
+/// An acceptance on its way to whoever waits for it. Dropped on the way, it is remembered.
+struct OnItsWay {
+    acceptance: Option<Acceptance>,
+    shared: Arc<Shared>,
+}
+
+impl OnItsWay {
+    /// It has arrived.
+    fn arrived(mut self) -> Option<Acceptance> {
+        self.acceptance.take()
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        if let Some(Acceptance::Accepted(accepted)) = self.acceptance.take() {
+            self.shared.unheard.lock().push(accepted.seq);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Contents that are not in memory, filled in before an answer goes out.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::ready;
+
+use super::LocalStore;
+use crate::store::dead_letter::DeadLetter;
+use crate::store::disk::DiskFile;
+use crate::store::interface::{Answer, StoreError};
+use crate::store::ledger::{Ledger, Place, Unread};
+use crate::store::log::content_at;
+use crate::store::message::{Content, Owed};
+use crate::store::names::MessageSeq;
+
+/// An answer with a content that may be filled in later.
+pub(super) trait HasContent: Send + 'static {
+    fn content(&mut self) -> &mut Content;
+}
+
+impl HasContent for Owed {
+    fn content(&mut self) -> &mut Content {
+        &mut self.content
+    }
+}
+
+impl HasContent for DeadLetter {
+    fn content(&mut self) -> &mut Content {
+        &mut self.content
+    }
+}
+
+/// A value, and where the rest of it lies.
+struct Half<T> {
+    value: T,
+    seq: MessageSeq,
+    rest: Option<(Arc<dyn DiskFile>, Place)>,
+}
+
+impl LocalStore {
+    /// Asks the ledger, and reads what is not in memory.
+    pub(super) fn read_whole<T: HasContent>(
+        &self,
+        question: impl FnOnce(&Ledger) -> Vec<Unread<T>>,
+    ) -> Answer<Vec<T>> {
+        let Some(thread) = &self.thread else {
+            let unread = question(&self.shared.ledger.lock());
+            return ready(Ok(unread.into_iter().map(|unread| unread.value).collect())).boxed();
+        };
+        // The files are looked up under the lock: a file only goes when the ledger names another
+        // place, and whoever holds it may read it even then.
+        let ledger = self.shared.ledger.lock();
+        let halves: Vec<Half<T>> = question(&ledger)
+            .into_iter()
+            .map(|Unread { value, seq, place }| {
+                let file = place.and_then(|place| thread.files.get(place.segment));
+                Half { value, seq, rest: file.zip(place) }
+            })
+            .collect();
+        drop(ledger);
+        if halves.iter().all(|half| half.rest.is_none()) {
+            return ready(Ok(halves.into_iter().map(|half| half.value).collect())).boxed();
+        }
+        let deadline = self.shared.config.deadline();
+        let read = async move {
+            let reading = tokio::task::spawn_blocking(move || read_all(halves));
+            match tokio::time::timeout(deadline, reading).await {
+                Ok(read) => read.map_err(|_panic| StoreError::Closed),
+                Err(_elapsed) => Err(StoreError::Deadline),
+            }
+        };
+        read.boxed()
+    }
+}
+
+/// What cannot be read is left out, and stays owed until the log is cleaned or it is too old.
+fn read_all<T: HasContent>(halves: Vec<Half<T>>) -> Vec<T> {
+    let read = halves.into_iter().filter_map(|Half { mut value, seq, rest }| {
+        if let Some((file, place)) = rest {
+            let Some(content) = content_at(&*file, place) else {
+                tracing::error!(%seq, "a message cannot be read from the store's log");
+                return None;
+            };
+            *value.content() = content;
+        }
+        Some(value)
+    });
+    read.collect()
+}

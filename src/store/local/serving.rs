@@ -1,0 +1,208 @@
+//! The interface, said in the words of the ledger.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+
+use super::{LocalStore, OnItsWay};
+use crate::model::{ConnectionId, GroupName, MessageId, Tenant};
+use crate::store::config::Mode;
+use crate::store::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Target};
+use crate::store::health::Health;
+use crate::store::interface::{Answer, Store, StoreError};
+use crate::store::message::{Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept};
+use crate::store::names::{MessageSeq, Moment, SubscriberId};
+use crate::store::receipt::{Receipt, Stats};
+use crate::store::session::{Departed, Joined, Open, Opened};
+
+/// The most that one call handles, whatever limit it names.
+const LIMIT_MAX: usize = 10_000;
+
+impl Store for LocalStore {
+    fn mode(&self) -> Mode {
+        self.shared.health.lock().mode
+    }
+
+    fn health(&self) -> Health {
+        self.shared.health.lock().clone()
+    }
+
+    fn acknowledge_damage(&self) {
+        self.shared.health.lock().damage = None;
+    }
+
+    fn ready(&self, now: Moment) -> Answer<()> {
+        self.change(move |ledger| ledger.ready(now))
+    }
+
+    fn open(&self, open: Open, now: Moment) -> Answer<Opened> {
+        self.change(move |ledger| ledger.open(open, now))
+    }
+
+    fn join(&self, subscriber: SubscriberId, group: GroupName, now: Moment) -> Answer<Joined> {
+        self.change(move |ledger| ledger.join(subscriber, group, now))
+    }
+
+    fn leave(&self, subscriber: SubscriberId, group: GroupName) -> Answer<bool> {
+        self.change(move |ledger| ledger.leave(subscriber, group))
+    }
+
+    fn revoke(
+        &self,
+        subscriber: SubscriberId,
+        group: GroupName,
+        now: Moment,
+    ) -> Answer<Vec<Ended>> {
+        self.change(move |ledger| ledger.revoke(subscriber, &group, now))
+    }
+
+    fn away(
+        &self,
+        subscriber: SubscriberId,
+        connection: ConnectionId,
+        now: Moment,
+    ) -> Answer<Departed> {
+        self.change(move |ledger| ledger.away(subscriber, &connection, now))
+    }
+
+    fn end(&self, subscriber: SubscriberId, now: Moment) -> Answer<Vec<Ended>> {
+        self.change(move |ledger| ledger.end(subscriber, now))
+    }
+
+    fn accept(&self, message: NewMessage, now: Moment) -> Answer<Acceptance> {
+        let shared = self.shared.clone();
+        let answer = self.submit(
+            true,
+            move |ledger| ledger.accept(message, now),
+            move |acceptance| OnItsWay { acceptance: Some(acceptance), shared },
+        );
+        let refused = self.shared.metrics.refused.clone();
+        let heard = async move {
+            let arrived = answer.await.and_then(|way| way.arrived().ok_or(StoreError::Closed));
+            let reason = match &arrived {
+                Ok(Acceptance::Refused(refusal)) => Some(refusal.name()),
+                Ok(Acceptance::Accepted(_) | Acceptance::Duplicate { .. }) => None,
+                Err(error) => Some(error.name()),
+            };
+            if let Some(reason) = reason {
+                refused.with_label_values(&[reason]).inc();
+            }
+            arrived
+        };
+        heard.boxed()
+    }
+
+    fn settle(&self, pairs: Vec<Settle>, now: Moment) -> Answer<Vec<Ended>> {
+        self.change(move |ledger| ledger.settle(&pairs, now))
+    }
+
+    fn note_attempt(
+        &self,
+        seq: MessageSeq,
+        subscriber: SubscriberId,
+        attempt: Attempt,
+    ) -> Answer<()> {
+        self.change(move |ledger| ledger.note_attempt(DeadKey { seq, subscriber }, attempt))
+    }
+
+    fn sweep(&self, now: Moment, limit: usize) -> Answer<Swept> {
+        let limit = limit.min(LIMIT_MAX);
+        let swept = self.change(move |ledger| ledger.sweep(now, limit));
+        let shared = self.shared.clone();
+        let with_unheard = async move {
+            let mut swept = swept.await?;
+            swept.unheard = shared.take_unheard(limit);
+            Ok(swept)
+        };
+        with_unheard.boxed()
+    }
+
+    fn next_due(&self) -> Answer<Option<Moment>> {
+        self.read(|ledger| ledger.next_due())
+    }
+
+    fn owed(
+        &self,
+        subscriber: SubscriberId,
+        after: Option<MessageSeq>,
+        limit: usize,
+    ) -> Answer<Vec<Owed>> {
+        self.read_whole(|ledger| ledger.owed(subscriber, after, limit.min(LIMIT_MAX)))
+    }
+
+    fn owed_count(&self, subscriber: SubscriberId) -> Answer<u64> {
+        self.read(|ledger| ledger.owed_count(subscriber))
+    }
+
+    fn message(&self, seq: MessageSeq) -> Answer<Option<Owed>> {
+        let read = self.read_whole(|ledger| ledger.message(seq).into_iter().collect());
+        async move { Ok(read.await?.pop()) }.boxed()
+    }
+
+    fn status(&self, subscriber: SubscriberId, id: MessageId) -> Answer<Option<PairStatus>> {
+        self.read(|ledger| ledger.status(subscriber, &id))
+    }
+
+    fn receipts(&self, id: MessageId, tenant: Option<Tenant>) -> Answer<Vec<Receipt>> {
+        self.read(|ledger| ledger.receipts(&id, tenant.as_ref()))
+    }
+
+    fn settled_since(
+        &self,
+        since: Moment,
+        after: Option<MessageSeq>,
+        limit: usize,
+    ) -> Answer<Vec<Receipt>> {
+        let limit = limit.min(LIMIT_MAX);
+        self.read(|ledger| ledger.settled_since(since, after, limit))
+    }
+
+    fn expired(&self, limit: usize) -> Answer<Vec<Receipt>> {
+        self.read(|ledger| ledger.expired(limit.min(LIMIT_MAX)))
+    }
+
+    fn stats(&self) -> Answer<Stats> {
+        self.read(|ledger| ledger.stats())
+    }
+
+    fn dead_letters(
+        &self,
+        filter: DeadFilter,
+        after: Option<DeadKey>,
+        limit: usize,
+    ) -> Answer<DeadPage> {
+        let limit = limit.clamp(1, LIMIT_MAX);
+        let mut next = None;
+        let read = self.read_whole(|ledger| {
+            let (letters, after) = ledger.dead_letters(&filter, after, limit);
+            next = after;
+            letters
+        });
+        async move { Ok(DeadPage { letters: read.await?, next }) }.boxed()
+    }
+
+    fn requeue(
+        &self,
+        filter: DeadFilter,
+        target: Target,
+        limit: usize,
+        now: Moment,
+    ) -> Answer<Requeued> {
+        let limit = limit.min(LIMIT_MAX);
+        self.change(move |ledger| ledger.requeue(&filter, target, limit, now))
+    }
+
+    fn purge(&self, filter: DeadFilter, limit: usize, now: Moment) -> Answer<Vec<Ended>> {
+        let limit = limit.min(LIMIT_MAX);
+        self.change(move |ledger| ledger.purge(&filter, limit, now))
+    }
+
+    fn put_snapshot(&self, task: Arc<str>, snapshot: Bytes, now: Moment) -> Answer<bool> {
+        self.change(move |ledger| ledger.put_snapshot(task, &snapshot, now))
+    }
+
+    fn snapshot(&self, task: Arc<str>) -> Answer<Option<Bytes>> {
+        self.read(|ledger| ledger.snapshot(&task))
+    }
+}

@@ -1,0 +1,222 @@
+//! A log is read back, whatever happened to it.
+//!
+//! What does not read is passed over to the next record that does. In the newest file that is
+//! ordinary when it is the rest of one batch: the power was cut while it was written, and nobody
+//! was told that it is kept. Anything else is damage: the file is mended from what can be read, the
+//! original is set aside, and the report says how many records are missing.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::{Files, Log, name_of, number_of};
+use crate::store::disk::{Disk, DiskFile, OpenError};
+use crate::store::health::Damage;
+use crate::store::ledger::{FRAME_HEADER, Frame, Ledger, MARKER, Place, SegmentNumber, mended};
+use crate::store::names::Moment;
+use crate::store::record::{Record, decode};
+
+/// A log that was read, and what was found.
+pub(in crate::store) struct Reading {
+    pub(in crate::store) log: Log,
+    pub(in crate::store) damage: Option<Damage>,
+}
+
+/// One file, read.
+#[derive(Default)]
+struct Sheet {
+    records: Vec<(Record, Extent)>,
+    /// Where records are missing: before the record of that index, up to that number.
+    holes: Vec<(usize, u64)>,
+    /// Records missing.
+    lost: u64,
+    /// Bytes that did not read.
+    bytes: u64,
+    /// Where the rest of a batch was cut off by a cut of the power.
+    torn_at: Option<u64>,
+}
+
+struct Extent {
+    offset: usize,
+    length: usize,
+}
+
+impl Reading {
+    /// Reads all files into the ledger, and begins a new one to write to.
+    pub(in crate::store) fn of(
+        disk: Arc<dyn Disk>,
+        ledger: &mut Ledger,
+        now: Moment,
+    ) -> Result<Self, OpenError> {
+        let mut numbers: Vec<SegmentNumber> =
+            disk.names()?.iter().filter_map(|name| number_of(name)).collect();
+        numbers.sort_unstable();
+        let files = Arc::new(Files::default());
+        let mut lengths = BTreeMap::new();
+        let mut damage = Damage { at: now, saved: 0, lost: 0, bytes: 0, set_aside: Vec::new() };
+        let mut expected = None;
+        for number in &numbers {
+            let name = name_of(*number);
+            let mut file = disk.open(&name)?;
+            let mut bytes = vec![0; usize::try_from(file.length()?).unwrap_or(usize::MAX)];
+            file.read_at(&mut bytes, 0)?;
+            check_version(&name, &bytes)?;
+            let is_last = Some(number) == numbers.last();
+            let mut sheet = Sheet::read(&bytes, &mut expected, is_last);
+            damage.saved += sheet.records.len() as u64;
+            damage.lost += sheet.lost;
+            damage.bytes += sheet.bytes;
+            let mut length = bytes.len() as u64;
+            if sheet.is_damaged() {
+                match sheet.mend(&*disk, &name, &bytes, now) {
+                    Ok((mended, length_mended, aside)) => {
+                        (file, length) = (mended, length_mended);
+                        damage.set_aside.push(aside);
+                    }
+                    // A full disk, perhaps: it is read as it is, and mended next time.
+                    Err(error) => tracing::error!(%error, name, "a damaged file was not mended"),
+                }
+            } else if let Some(torn_at) = sheet.torn_at {
+                tracing::info!(name, torn_at, "the end of the store's log was cut off; mended");
+                file.set_length(torn_at)?;
+                length = torn_at;
+            }
+            if is_last {
+                // What was read may not be on the disk yet when a process ended and not the power.
+                file.sync()?;
+            }
+            ledger.segment = *number;
+            for (record, extent) in sheet.records {
+                let place = Place {
+                    segment: *number,
+                    offset: extent.offset as u64,
+                    length: u32::try_from(extent.length).unwrap_or(u32::MAX),
+                };
+                ledger.apply(record, Some(place));
+            }
+            files.0.write().insert(*number, file);
+            lengths.insert(*number, length);
+        }
+        ledger.journal.next_number = expected.unwrap_or(1);
+        let head = SegmentNumber(numbers.last().map_or(1, |last| last.0 + 1));
+        let head_file = disk.open(&name_of(head))?;
+        disk.sync()?;
+        files.0.write().insert(head, head_file.clone());
+        lengths.insert(head, 0);
+        let log = Log { disk, files, lengths, head, head_file, is_torn: false };
+        let is_damaged = damage.lost > 0 || damage.bytes > 0 || !damage.set_aside.is_empty();
+        Ok(Self { log, damage: is_damaged.then_some(damage) })
+    }
+}
+
+/// A file of a later version is not damaged, and must not be treated so.
+fn check_version(name: &str, bytes: &[u8]) -> Result<(), OpenError> {
+    let is_later = bytes.len() >= FRAME_HEADER && bytes[..4] == MARKER && bytes[21] > 1;
+    if is_later { Err(OpenError::Later(name.to_owned())) } else { Ok(()) }
+}
+
+impl Sheet {
+    /// Reads a file. `expected` is the number of its first record, when one was read before.
+    fn read(bytes: &[u8], expected: &mut Option<u64>, is_last: bool) -> Self {
+        let mut sheet = Self::default();
+        let mut at = 0;
+        while at < bytes.len() {
+            let next = expected.unwrap_or_default();
+            if let Some((frame, record)) = read_at(bytes, at, next) {
+                if expected.is_some() && frame.number != next && record != Record::Mended {
+                    sheet.hole(frame.number, next);
+                }
+                *expected = Some(frame.number + 1);
+                if record != Record::Mended {
+                    let extent = Extent { offset: at, length: frame.length };
+                    sheet.records.push((record, extent));
+                } else {
+                    sheet.holes.push((sheet.records.len(), frame.number));
+                }
+                at += frame.length;
+                continue;
+            }
+            let resumed = (at + 1..bytes.len())
+                .find(|&at| bytes[at] == MARKER[0] && read_at(bytes, at, next).is_some());
+            if is_last && is_rest_of_a_batch(bytes, resumed, next) {
+                sheet.torn_at = Some(at as u64);
+                return sheet;
+            }
+            sheet.bytes += (resumed.unwrap_or(bytes.len()) - at) as u64;
+            at = resumed.unwrap_or(bytes.len());
+        }
+        sheet
+    }
+
+    fn hole(&mut self, number: u64, expected: u64) {
+        self.lost += number - expected;
+        self.holes.push((self.records.len(), number - 1));
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.lost > 0 || self.bytes > 0
+    }
+
+    /// Writes a file with what was read in the place of the damaged one, which is set aside.
+    /// Answers the file, its length, and what the damaged one is called now.
+    fn mend(
+        &mut self,
+        disk: &dyn Disk,
+        name: &str,
+        bytes: &[u8],
+        now: Moment,
+    ) -> io::Result<(Arc<dyn DiskFile>, u64, String)> {
+        let mut good = Vec::with_capacity(bytes.len());
+        let mut holes = self.holes.iter().peekable();
+        let mut moved = Vec::with_capacity(self.records.len());
+        for (index, (_, extent)) in self.records.iter().enumerate() {
+            while let Some((_, number)) = holes.next_if(|(before, _)| *before == index) {
+                good.extend_from_slice(&mended(*number));
+            }
+            moved.push(good.len());
+            good.extend_from_slice(&bytes[extent.offset..extent.offset + extent.length]);
+        }
+        for (_, number) in holes {
+            good.extend_from_slice(&mended(*number));
+        }
+        let draft = format!("{name}.mended");
+        let file = disk.open(&draft)?;
+        file.set_length(0)?;
+        file.write_at(&good, 0)?;
+        file.sync()?;
+        let aside = format!("{name}.damaged-{}", now.0);
+        disk.rename(name, &aside)?;
+        disk.rename(&draft, name)?;
+        disk.sync()?;
+        for ((_, extent), offset) in self.records.iter_mut().zip(moved) {
+            extent.offset = offset;
+        }
+        Ok((file, good.len() as u64, aside))
+    }
+}
+
+/// The record at a place, if it is sound and not one that should have stood before.
+fn read_at(bytes: &[u8], at: usize, expected: u64) -> Option<(Frame<'_>, Record)> {
+    let frame = Frame::at_start_of(&bytes[at..])?;
+    if frame.number < expected {
+        return None;
+    }
+    // A bug in decoding must cost one record, not the store.
+    let record = catch_unwind(AssertUnwindSafe(|| decode(frame.kind, frame.values)));
+    Some((frame, record.ok().flatten()?))
+}
+
+/// Whether all that still reads belongs to the batch in which something does not. A batch is only
+/// begun when the one before was synced, so this is the last one, and nobody was told about it.
+fn is_rest_of_a_batch(bytes: &[u8], resumed: Option<usize>, expected: u64) -> bool {
+    let Some(mut at) = resumed else { return true };
+    while at < bytes.len() {
+        match Frame::at_start_of(&bytes[at..]) {
+            Some(frame) if frame.batch > expected => return false,
+            Some(frame) => at += frame.length,
+            None => at += 1,
+        }
+    }
+    true
+}

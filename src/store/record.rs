@@ -1,0 +1,171 @@
+//! One change of the ledger, as it is said, applied and written.
+//!
+//! A record holds everything it needs: salvage reads it without its neighbours.
+
+mod decode;
+mod encode;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::dead_letter::{Attempt, Reason};
+use super::message::{Content, PairStatus};
+use super::names::{Identity, MessageSeq, Moment, SessionKey, SubscriberId};
+use super::receipt::{Counts, Totals};
+use crate::model::{Audience, GroupName, HubName, MessageId, Priority, Tenant, UserId};
+
+pub(super) use decode::decode;
+pub(super) use encode::encode;
+
+/// Everything that can happen to a ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Record {
+    /// Stands first in each file: the sums so far, and which numbers come next.
+    Sums(Sums),
+    /// A subscriber as it is now: a new one, or one whose older records are about to go.
+    Subscriber(SubscriberRecord),
+    Joined {
+        subscriber: SubscriberId,
+        group: GroupName,
+    },
+    Left {
+        subscriber: SubscriberId,
+        group: GroupName,
+    },
+    /// A subscriber is no more. What it was owed is dead.
+    Gone {
+        subscriber: SubscriberId,
+        at: Moment,
+    },
+    /// A new message.
+    Accepted(Box<MessageRecord>),
+    /// An accepted message as it is now, because its older records are about to go.
+    Kept(Box<MessageRecord>),
+    /// A settled message of which only the receipt is kept, for the same reason.
+    Receipt(Box<ReceiptRecord>),
+    /// An idempotency key, for the same reason.
+    Key(KeyRecord),
+    /// Pairs of one message ended, without dying.
+    Settled {
+        seq: MessageSeq,
+        subscribers: Vec<SubscriberId>,
+        status: PairStatus,
+        at: Moment,
+    },
+    /// Pairs of one message died.
+    Died {
+        seq: MessageSeq,
+        subscribers: Vec<SubscriberId>,
+        reason: Reason,
+        at: Moment,
+    },
+    /// An attempt to deliver failed.
+    Attempted {
+        seq: MessageSeq,
+        subscriber: SubscriberId,
+        attempt: Attempt,
+    },
+    /// Dead letters of one message are owed again.
+    Requeued {
+        seq: MessageSeq,
+        subscribers: Vec<SubscriberId>,
+        at: Moment,
+    },
+    /// A message is owed to further subscribers.
+    Targeted {
+        seq: MessageSeq,
+        subscribers: Vec<SubscriberId>,
+        at: Moment,
+    },
+    /// A dead letter was kept as long as dead letters are.
+    Retired {
+        seq: MessageSeq,
+        subscriber: SubscriberId,
+        at: Moment,
+    },
+    /// Pairs went from a lost connection to another of the same identity.
+    Adopted {
+        from: SubscriberId,
+        to: SubscriberId,
+        seqs: Vec<MessageSeq>,
+    },
+    /// The last snapshot of a task.
+    Snapshot {
+        task: Arc<str>,
+        snapshot: Bytes,
+        at: Moment,
+    },
+    /// Records are missing before this one, up to its own number; that was reported.
+    Mended,
+    /// The store was closed in order: everything before this was synced.
+    Closed,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Sums {
+    pub(super) totals: Totals,
+    pub(super) next_seq: u64,
+    pub(super) next_subscriber: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct SubscriberRecord {
+    pub(super) subscriber: SubscriberId,
+    pub(super) key: SessionKey,
+    pub(super) user: Option<UserId>,
+    pub(super) caller: Arc<str>,
+    pub(super) groups: Vec<GroupName>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct MessageRecord {
+    pub(super) seq: MessageSeq,
+    pub(super) id: MessageId,
+    pub(super) tenant: Tenant,
+    pub(super) hub: HubName,
+    pub(super) audience: Audience,
+    pub(super) priority: Priority,
+    pub(super) critical: bool,
+    pub(super) accepted_at: Moment,
+    pub(super) age_from: Moment,
+    pub(super) settled_at: Option<Moment>,
+    pub(super) expires_at: Option<Moment>,
+    pub(super) body_hash: [u8; 16],
+    pub(super) content: Content,
+    /// Ascending.
+    pub(super) pairs: Vec<(SubscriberId, PairStatus)>,
+    pub(super) dead: Vec<(SubscriberId, DeadRecord)>,
+    /// Failed attempts of pairs that are owed.
+    pub(super) attempts: Vec<(SubscriberId, Vec<Attempt>)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct DeadRecord {
+    pub(super) identity: Identity,
+    pub(super) reason: Reason,
+    pub(super) at: Moment,
+    pub(super) attempts: Vec<Attempt>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ReceiptRecord {
+    pub(super) seq: MessageSeq,
+    pub(super) id: MessageId,
+    pub(super) tenant: Tenant,
+    pub(super) hub: HubName,
+    pub(super) accepted_at: Moment,
+    pub(super) expires_at: Option<Moment>,
+    pub(super) settled_at: Moment,
+    pub(super) counts: Counts,
+    pub(super) pairs: Vec<(SubscriberId, PairStatus)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct KeyRecord {
+    pub(super) key: [u8; 16],
+    pub(super) body_hash: [u8; 16],
+    pub(super) seq: MessageSeq,
+    pub(super) targeted: u64,
+    pub(super) at: Moment,
+}

@@ -1,0 +1,277 @@
+//! A record to bytes: a kind, and the values.
+
+use super::{DeadRecord, KeyRecord, MessageRecord, ReceiptRecord, Record, SubscriberRecord, Sums};
+use crate::model::Audience;
+use crate::store::bytes::Writer;
+use crate::store::dead_letter::{Attempt, Reason};
+use crate::store::message::{Content, Encoding, PairStatus};
+use crate::store::names::{Identity, MessageSeq, SubscriberId};
+use crate::store::receipt::{Counts, Totals};
+
+/// Appends the values of a record and answers its kind.
+pub(in crate::store) fn encode(record: &Record, out: &mut Vec<u8>) -> u8 {
+    let mut w = Writer(out);
+    match record {
+        Record::Sums(sums) => sums_to(&mut w, sums),
+        Record::Subscriber(subscriber) => subscriber_to(&mut w, subscriber),
+        Record::Joined { subscriber, group } => {
+            w.u64(subscriber.0);
+            w.text(group.as_str());
+            3
+        }
+        Record::Left { subscriber, group } => {
+            w.u64(subscriber.0);
+            w.text(group.as_str());
+            4
+        }
+        Record::Gone { subscriber, at } => {
+            w.u64(subscriber.0);
+            w.u64(at.0);
+            5
+        }
+        Record::Accepted(message) => message_to(&mut w, message, 6),
+        Record::Kept(message) => message_to(&mut w, message, 7),
+        Record::Receipt(receipt) => receipt_to(&mut w, receipt),
+        Record::Key(key) => key_to(&mut w, key),
+        Record::Settled { seq, subscribers, status, at } => {
+            pairs_to(&mut w, *seq, subscribers, at.0);
+            w.u8(status_code(*status));
+            10
+        }
+        Record::Died { seq, subscribers, reason, at } => {
+            pairs_to(&mut w, *seq, subscribers, at.0);
+            w.u8(reason_code(*reason));
+            11
+        }
+        Record::Requeued { seq, subscribers, at } => {
+            pairs_to(&mut w, *seq, subscribers, at.0);
+            12
+        }
+        Record::Targeted { seq, subscribers, at } => {
+            pairs_to(&mut w, *seq, subscribers, at.0);
+            13
+        }
+        Record::Retired { seq, subscriber, at } => {
+            pairs_to(&mut w, *seq, &[*subscriber], at.0);
+            14
+        }
+        Record::Adopted { from, to, seqs } => {
+            w.u64(from.0);
+            w.u64(to.0);
+            w.list(seqs.iter(), |w, seq| w.u64(seq.0));
+            15
+        }
+        Record::Snapshot { task, snapshot, at } => {
+            w.text(task);
+            w.bytes(snapshot);
+            w.u64(at.0);
+            16
+        }
+        Record::Closed => 17,
+        Record::Mended => 19,
+        Record::Attempted { seq, subscriber, attempt } => {
+            w.u64(seq.0);
+            w.u64(subscriber.0);
+            attempts_to(&mut w, std::slice::from_ref(attempt));
+            18
+        }
+    }
+}
+
+fn sums_to(w: &mut Writer<'_>, sums: &Sums) -> u8 {
+    let Totals {
+        messages,
+        targeted,
+        acknowledged,
+        unconfirmed,
+        expired,
+        purged,
+        retired,
+        requeued,
+        nobody,
+        keys_forgotten,
+        receipts_forgotten,
+    } = sums.totals;
+    for value in [
+        messages,
+        targeted,
+        acknowledged,
+        unconfirmed,
+        expired,
+        purged,
+        retired,
+        requeued,
+        nobody,
+        keys_forgotten,
+        receipts_forgotten,
+        sums.next_seq,
+        sums.next_subscriber,
+    ] {
+        w.u64(value);
+    }
+    1
+}
+
+fn subscriber_to(w: &mut Writer<'_>, subscriber: &SubscriberRecord) -> u8 {
+    w.u64(subscriber.subscriber.0);
+    w.text(subscriber.key.hub.as_str());
+    identity_to(w, &subscriber.key.identity);
+    w.maybe(subscriber.key.client.as_ref(), |w, client| w.hash(&client.0));
+    w.maybe(subscriber.user.as_ref(), |w, user| w.text(user.as_str()));
+    w.text(&subscriber.caller);
+    w.list(subscriber.groups.iter(), |w, group| w.text(group.as_str()));
+    2
+}
+
+fn message_to(w: &mut Writer<'_>, message: &MessageRecord, kind: u8) -> u8 {
+    w.u64(message.seq.0);
+    w.text(message.id.as_str());
+    w.text(message.tenant.as_str());
+    w.text(message.hub.as_str());
+    audience_to(w, &message.audience);
+    w.u8(message.priority.get());
+    w.u8(u8::from(message.critical));
+    w.u64(message.accepted_at.0);
+    w.u64(message.age_from.0);
+    w.maybe(message.settled_at, |w, at| w.u64(at.0));
+    w.maybe(message.expires_at, |w, at| w.u64(at.0));
+    w.hash(&message.body_hash);
+    content_to(w, &message.content);
+    w.list(message.pairs.iter(), pair_to);
+    w.list(message.dead.iter(), |w, (subscriber, dead)| {
+        w.u64(subscriber.0);
+        dead_to(w, dead);
+    });
+    w.list(message.attempts.iter(), |w, (subscriber, attempts)| {
+        w.u64(subscriber.0);
+        attempts_to(w, attempts);
+    });
+    kind
+}
+
+fn receipt_to(w: &mut Writer<'_>, receipt: &ReceiptRecord) -> u8 {
+    w.u64(receipt.seq.0);
+    w.text(receipt.id.as_str());
+    w.text(receipt.tenant.as_str());
+    w.text(receipt.hub.as_str());
+    w.u64(receipt.accepted_at.0);
+    w.maybe(receipt.expires_at, |w, at| w.u64(at.0));
+    w.u64(receipt.settled_at.0);
+    let Counts { pending, acknowledged, unconfirmed, expired, dead, purged } = receipt.counts;
+    for count in [pending, acknowledged, unconfirmed, expired, dead, purged] {
+        w.u64(count);
+    }
+    w.list(receipt.pairs.iter(), pair_to);
+    8
+}
+
+fn key_to(w: &mut Writer<'_>, key: &KeyRecord) -> u8 {
+    w.hash(&key.key);
+    w.hash(&key.body_hash);
+    w.u64(key.seq.0);
+    w.u64(key.targeted);
+    w.u64(key.at.0);
+    9
+}
+
+fn pairs_to(w: &mut Writer<'_>, seq: MessageSeq, subscribers: &[SubscriberId], at: u64) {
+    w.u64(seq.0);
+    w.list(subscribers.iter(), |w, subscriber| w.u64(subscriber.0));
+    w.u64(at);
+}
+
+fn pair_to(w: &mut Writer<'_>, (subscriber, status): &(SubscriberId, PairStatus)) {
+    w.u64(subscriber.0);
+    w.u8(status_code(*status));
+}
+
+fn dead_to(w: &mut Writer<'_>, dead: &DeadRecord) {
+    identity_to(w, &dead.identity);
+    w.u8(reason_code(dead.reason));
+    w.u64(dead.at.0);
+    attempts_to(w, &dead.attempts);
+}
+
+fn attempts_to(w: &mut Writer<'_>, attempts: &[Attempt]) {
+    w.list(attempts.iter(), |w, attempt| {
+        w.u64(attempt.at.0);
+        w.text(&attempt.error);
+    });
+}
+
+fn content_to(w: &mut Writer<'_>, content: &Content) {
+    w.text(&content.target);
+    w.u8(match content.encoding {
+        Encoding::Json => 0,
+        Encoding::MessagePack => 1,
+    });
+    w.bytes(&content.arguments);
+    w.maybe(content.ordering_key.as_ref(), |w, key| w.text(key));
+    w.maybe(content.correlation_id.as_ref(), |w, id| w.text(id));
+}
+
+fn identity_to(w: &mut Writer<'_>, identity: &Identity) {
+    let name = match identity {
+        Identity::Named(name) => Some(name),
+        Identity::Anonymous => None,
+    };
+    w.maybe(name, |w, name| w.text(name));
+}
+
+fn audience_to(w: &mut Writer<'_>, audience: &Audience) {
+    match audience {
+        Audience::All { except } => {
+            w.u8(0);
+            w.list(except.iter(), |w, id| w.text(id.as_str()));
+        }
+        Audience::Group { group, except } => {
+            w.u8(1);
+            w.text(group.as_str());
+            w.list(except.iter(), |w, id| w.text(id.as_str()));
+        }
+        Audience::Groups(groups) => {
+            w.u8(2);
+            w.list(groups.iter(), |w, group| w.text(group.as_str()));
+        }
+        Audience::User(user) => {
+            w.u8(3);
+            w.text(user.as_str());
+        }
+        Audience::Users(users) => {
+            w.u8(4);
+            w.list(users.iter(), |w, user| w.text(user.as_str()));
+        }
+        Audience::Connection(connection) => {
+            w.u8(5);
+            w.text(connection.as_str());
+        }
+        Audience::Connections(connections) => {
+            w.u8(6);
+            w.list(connections.iter(), |w, id| w.text(id.as_str()));
+        }
+    }
+}
+
+fn status_code(status: PairStatus) -> u8 {
+    match status {
+        PairStatus::Owed => 0,
+        PairStatus::Acknowledged => 1,
+        PairStatus::Unconfirmed => 2,
+        PairStatus::Expired => 3,
+        PairStatus::Dead => 4,
+        PairStatus::Purged => 5,
+    }
+}
+
+fn reason_code(reason: Reason) -> u8 {
+    match reason {
+        Reason::TimedOut => 0,
+        Reason::Nacked => 1,
+        Reason::GivenUp => 2,
+        Reason::NotWritten => 3,
+        Reason::SubscriberGone => 4,
+        Reason::AccessRevoked => 5,
+        Reason::TooOld => 6,
+        Reason::Damaged => 7,
+    }
+}

@@ -1,0 +1,60 @@
+//! What is said when subscribers come and go.
+
+use std::sync::Arc;
+
+use super::names::{SessionKey, SubscriberId};
+use crate::model::{ConnectionId, GroupName, UserId};
+
+/// A connection that becomes a subscriber, or the return of one.
+#[derive(Clone, Debug)]
+pub struct Open {
+    /// Which session it asks for.
+    pub key: SessionKey,
+    /// The connection itself, for `connection` audiences.
+    pub connection: ConnectionId,
+    /// How `user` audiences address it.
+    pub user: Option<UserId>,
+    /// Whose sessions are counted together (`session.per_caller_max`): the user, else the peer.
+    pub caller: Arc<str>,
+}
+
+/// Who a connection has become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The subscriber.
+    pub subscriber: SubscriberId,
+    /// Whether it is remembered after the connection. False without a client id, and when the
+    /// caller or the store has too many sessions.
+    pub session: bool,
+    /// Whether nothing was known of the session.
+    pub is_new: bool,
+    /// The connection that had the session until now. It must be closed.
+    pub replaced: Option<ConnectionId>,
+    /// The groups it was in and is in again. Guards are to be asked again, before the replay; what
+    /// is not allowed any more goes with [`super::Store::revoke`].
+    pub groups: Vec<GroupName>,
+    /// How many messages it is owed, what it took over from a lost connection included.
+    pub owed: u64,
+}
+
+/// What became of a wish to join a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// It is a member, and took over so many messages that a lost connection was owed.
+    Member {
+        /// How many it took over. They are owed from now on; see [`super::Store::owed`].
+        adopted: u64,
+    },
+    /// The subscriber is gone.
+    Gone,
+    /// It is in as many groups as it may be.
+    TooManyGroups,
+}
+
+/// What became of the subscriber of a lost connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Departed {
+    /// Connections of the same identity, opened later than the lost one, that took over what it was
+    /// owed through an audience they are in. They have something to be sent.
+    pub heirs: Vec<SubscriberId>,
+}

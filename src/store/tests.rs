@@ -1,0 +1,10 @@
+//! What a store promises, whichever store it is.
+
+mod bounds;
+mod dead_letters;
+mod disk;
+mod files;
+mod messages;
+mod model;
+mod subscribers;
+mod world;

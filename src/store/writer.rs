@@ -1,0 +1,266 @@
+//! The store's thread: runs changes in batches, and writes each batch before it is reported.
+//!
+//! In a batch, changes that must be kept (answers, sessions) come first and acceptances last. When a
+//! batch cannot be written, the acceptances are taken back and refused, and the others are written
+//! with the space of the reserve. When even that fails they stay to be written, and until they are,
+//! nothing new is taken.
+
+mod cleaning;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::config::bytes_of_mib;
+use super::interface::StoreError;
+use super::ledger::Ledger;
+use super::local::Shared;
+use super::log::Log;
+use super::names::MessageSeq;
+
+/// Changes in one batch: bounds how long one commit takes.
+const BATCH_MAX: usize = 4_096;
+/// Between two looks at the oldest file when nothing happens.
+const IDLE: Duration = Duration::from_secs(1);
+/// Between two attempts to write, or to take new messages again.
+const PATIENCE_MIN: Duration = Duration::from_millis(100);
+const PATIENCE_MAX: Duration = Duration::from_secs(10);
+
+/// Called once a change is durable, or failed.
+pub(super) type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// Makes a change; with an error, tells whoever waits. Answers who is told of the outcome.
+type Run = Box<dyn FnOnce(Result<&mut Ledger, StoreError>) -> Option<Done> + Send>;
+
+/// A change that somebody asked for.
+pub(super) struct Job {
+    /// Whether it is taken back when it cannot be written.
+    pub(super) is_acceptance: bool,
+    pub(super) run: Run,
+}
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    log: Log,
+    /// Whether a write failed, and nothing new is accepted.
+    trouble: Option<Trouble>,
+}
+
+struct Trouble {
+    error: StoreError,
+    patience: Duration,
+    retry_at: Instant,
+}
+
+/// How much of the journal is what.
+struct Batch {
+    before_acceptances: (usize, u32),
+    newest_before: MessageSeq,
+}
+
+impl Writer {
+    /// Writes what opening the store has changed.
+    pub(super) fn begin(shared: Arc<Shared>, log: Log) -> Self {
+        let mut writer = Self { shared, log, trouble: None };
+        let reserve = bytes_of_mib(writer.shared.config.reserve_mib);
+        if let Err(error) = writer.log.take_reserve(reserve) {
+            writer.failed(&error);
+        }
+        writer.commit(Vec::new(), Vec::new());
+        writer
+    }
+
+    /// Works until the other end of the queue is gone. A panic ends it with a report.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        let end = catch_unwind(AssertUnwindSafe(|| self.work(jobs)));
+        if let Err(panic) = end {
+            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            let text = text.unwrap_or_else(|| "a panic".to_owned());
+            tracing::error!(panic = text, "the store's thread has stopped");
+            self.shared.health.lock().broken = Some(text);
+        }
+    }
+
+    fn work(&mut self, jobs: &Receiver<Job>) {
+        loop {
+            let mut batch = Vec::new();
+            match jobs.recv_timeout(self.patience()) {
+                Ok(job) => batch.push(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.close(),
+            }
+            batch.extend(jobs.try_iter().take(BATCH_MAX - 1));
+            self.recover();
+            if self.is_stuck() {
+                self.refuse(batch);
+                continue;
+            }
+            let (acceptances, others): (Vec<Job>, Vec<Job>) =
+                batch.into_iter().partition(|job| job.is_acceptance);
+            self.commit(others, acceptances);
+            self.clean();
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let retry = self.trouble.as_ref().map(|trouble| trouble.retry_at);
+        retry.map_or(IDLE, |at| at.saturating_duration_since(Instant::now()).min(IDLE))
+    }
+
+    /// Whether changes wait to be written that could not be.
+    fn is_stuck(&self) -> bool {
+        self.trouble.is_some() && !self.shared.ledger.lock().journal.bytes.is_empty()
+    }
+
+    /// Runs the changes, writes what they said, and tells everybody.
+    fn commit(&mut self, others: Vec<Job>, acceptances: Vec<Job>) {
+        self.rotate_if_long();
+        let done = self.run_all(others);
+        let ledger = self.shared.ledger.lock();
+        let batch =
+            Batch { before_acceptances: ledger.journal.mark(), newest_before: ledger.newest() };
+        drop(ledger);
+        let accepted = match &self.trouble {
+            None => self.run_all(acceptances),
+            Some(trouble) => {
+                let error = trouble.error.clone();
+                acceptances.into_iter().for_each(|job| _ = (job.run)(Err(error.clone())));
+                Vec::new()
+            }
+        };
+        let Err(error) = self.write() else {
+            tell(done.into_iter().chain(accepted), Ok(()));
+            return;
+        };
+        self.failed(&error);
+        self.take_back(&batch);
+        let why = self.why();
+        tell(accepted, Err(why));
+        let outcome = self.write().map_err(|error| {
+            self.failed(&error);
+            self.why()
+        });
+        tell(done, outcome);
+    }
+
+    fn run_all(&self, jobs: Vec<Job>) -> Vec<Done> {
+        let run = |job: Job| (job.run)(Ok(&mut self.shared.ledger.lock()));
+        jobs.into_iter().filter_map(run).collect()
+    }
+
+    fn refuse(&self, jobs: Vec<Job>) {
+        for job in jobs {
+            (job.run)(Err(self.why()));
+        }
+    }
+
+    fn why(&self) -> StoreError {
+        self.trouble.as_ref().map_or(StoreError::Closed, |trouble| trouble.error.clone())
+    }
+
+    /// Writes the journal. On success the ledger shows what was in it.
+    fn write(&mut self) -> std::io::Result<()> {
+        let bytes = std::mem::take(&mut self.shared.ledger.lock().journal.bytes);
+        let written = if bytes.is_empty() { Ok(0) } else { self.write_bytes(&bytes) };
+        let mut ledger = self.shared.ledger.lock();
+        ledger.journal.bytes = bytes;
+        let start = written?;
+        for placed in std::mem::take(&mut ledger.journal.placed) {
+            ledger.placed(placed.seq, placed.place(self.log.head(), start));
+        }
+        ledger.journal.clear();
+        ledger.committed();
+        drop(ledger);
+        self.shared.gauge(self.log.bytes());
+        Ok(())
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) -> std::io::Result<u64> {
+        let timer = self.shared.metrics.sync_seconds.start_timer();
+        let start = self.log.append(bytes)?;
+        timer.observe_duration();
+        self.shared.metrics.commits.inc();
+        Ok(start)
+    }
+
+    fn take_back(&self, batch: &Batch) {
+        let mut ledger = self.shared.ledger.lock();
+        ledger.retract_after(batch.newest_before);
+        ledger.journal.cut(batch.before_acceptances);
+    }
+
+    fn rotate_if_long(&mut self) {
+        // A file that holds little but its opening would be a waste.
+        let opening = self.shared.ledger.lock().opening_bytes();
+        let long = bytes_of_mib(self.shared.config.segment_mib).max(4 * opening);
+        let is_long = self.log.head_bytes() >= long;
+        if !is_long || self.trouble.is_some() {
+            return;
+        }
+        match self.log.rotate() {
+            Ok(head) => self.shared.ledger.lock().open_segment(head),
+            // The file just grows longer than it should.
+            Err(error) => tracing::warn!(%error, "the store cannot begin a new file"),
+        }
+    }
+
+    /// A write failed: nothing new is accepted, and the reserve is given back.
+    fn failed(&mut self, error: &std::io::Error) {
+        self.shared.metrics.commit_failures.inc();
+        let is_full = matches!(
+            error.kind(),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+        );
+        let error = if is_full {
+            StoreError::DiskFull
+        } else {
+            StoreError::Failing(error.to_string().into())
+        };
+        if self.trouble.is_none() {
+            tracing::error!(%error, "the store accepts nothing new");
+        }
+        self.log.give_reserve();
+        let patience = self.trouble.as_ref().map_or(PATIENCE_MIN, |trouble| trouble.patience);
+        let retry_at = Instant::now() + patience;
+        self.shared.set_trouble(Some(&error));
+        let patience = (patience * 2).min(PATIENCE_MAX);
+        self.trouble = Some(Trouble { error, patience, retry_at });
+    }
+
+    /// Tries whether the disk works again: what waits is written, the reserve is taken again.
+    fn recover(&mut self) {
+        if self.trouble.as_ref().is_none_or(|trouble| trouble.retry_at > Instant::now()) {
+            return;
+        }
+        let reserve = bytes_of_mib(self.shared.config.reserve_mib);
+        let tried = self.write().and_then(|()| self.log.take_reserve(reserve));
+        match tried {
+            Ok(()) => {
+                tracing::info!("the store accepts again");
+                self.trouble = None;
+                self.shared.set_trouble(None);
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Everybody is gone: what remains is written, and that nothing is missing.
+    fn close(&mut self) {
+        if self.trouble.is_some() && self.write().is_err() {
+            return;
+        }
+        self.shared.ledger.lock().say_closed();
+        if let Err(error) = self.write() {
+            tracing::warn!(%error, "the store could not be closed in order");
+        }
+        tracing::debug!("the store is closed");
+    }
+}
+
+fn tell(done: impl IntoIterator<Item = Done>, outcome: Result<(), StoreError>) {
+    for done in done {
+        done(outcome.clone());
+    }
+}
