@@ -1,7 +1,8 @@
 //! What acknowledged delivery counts.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 
+use crate::model::Counting;
 use crate::store::Outcome;
 
 /// Handles resolved once.
@@ -38,25 +39,17 @@ pub struct Metrics {
 impl Metrics {
     /// Registers them. Errors when the registry has them already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
-            let counter = IntCounter::new(format!("delivery_acks_{name}"), help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
+        let counting = Counting(registry);
+        let counter =
+            |name: &str, help: &str| counting.counter(&format!("delivery_acks_{name}"), help);
+        let by_reason = |name: &str, help: &str| {
+            counting.counters(&format!("delivery_acks_{name}"), help, &["reason"])
         };
-        let by_reason = |name: &str, help: &str| -> prometheus::Result<IntCounterVec> {
-            let opts = Opts::new(format!("delivery_acks_{name}"), help);
-            let counter = IntCounterVec::new(opts, &["reason"])?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
-        };
-        let settled = IntCounterVec::new(
-            Opts::new("delivery_acks_settled_total", "Pairs settled on this node"),
+        let settled = counting.counters(
+            "delivery_acks_settled_total",
+            "Pairs settled on this node",
             &["outcome"],
         )?;
-        registry.register(Box::new(settled.clone()))?;
-        let repeats_waiting =
-            IntGauge::new("delivery_acks_repeats_waiting", "Repeats that wait for their turn")?;
-        registry.register(Box::new(repeats_waiting.clone()))?;
         Ok(Self {
             accepted: counter("accepted_total", "Messages accepted")?,
             refused: by_reason("refused_total", "Messages not accepted")?,
@@ -67,7 +60,8 @@ impl Metrics {
             no_room: counter("no_room_total", "Outboxes without room")?,
             not_encodable: counter("not_encodable_total", "Messages that cannot be said")?,
             breakers_opened: counter("breakers_opened_total", "Subscribers' breakers opened")?,
-            repeats_waiting,
+            repeats_waiting: counting
+                .gauge("delivery_acks_repeats_waiting", "Repeats that wait for their turn")?,
             store_retries: counter("store_retries_total", "Failed calls of the store")?,
             acknowledged: settled.with_label_values(&["acknowledged"]),
             unconfirmed: settled.with_label_values(&["unconfirmed"]),

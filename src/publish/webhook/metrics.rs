@@ -2,6 +2,8 @@
 
 use prometheus::{IntCounter, IntGauge, Registry};
 
+use crate::model::Counting;
+
 /// Handles resolved once.
 #[derive(Clone, Debug)]
 pub struct WebhookMetrics {
@@ -15,19 +17,16 @@ pub struct WebhookMetrics {
 impl WebhookMetrics {
     /// Registers them. Errors when the registry has them already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
-            let counter = IntCounter::new(format!("publish_webhook_{name}_total"), help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
+        let counting = Counting(registry);
+        let counter = |name: &str, help: &str| {
+            counting.counter(&format!("publish_webhook_{name}_total"), help)
         };
-        let waiting = IntGauge::new("publish_webhook_waiting", "Events that wait to be told")?;
-        registry.register(Box::new(waiting.clone()))?;
         Ok(Self {
             calls: counter("calls", "Calls of webhooks")?,
             failures: counter("failures", "Calls of webhooks that failed")?,
             events: counter("events", "Events that were told")?,
             overflows: counter("overflows", "Times a backlog was full; it is read again later")?,
-            waiting,
+            waiting: counting.gauge("publish_webhook_waiting", "Events that wait to be told")?,
         })
     }
 }
