@@ -42,7 +42,8 @@ pub(crate) fn configuration(flags: &Flags, port: u16, store: &Path) -> String {
 
 fn store_section(flags: &Flags, store: &Path) -> Vec<String> {
     let kinds = flags.kinds();
-    let mut lines = vec!["[store]".into(), format!("mode = \"{}\"", flags.store.name())];
+    let mut lines = vec!["[store]".into(), "enabled = true".into()];
+    lines.push(format!("mode = \"{}\"", flags.store.name()));
     if flags.store == Store::Embedded {
         lines.push(format!("path = {:?}", store.display().to_string()));
     }
