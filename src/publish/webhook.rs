@@ -34,7 +34,7 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// Listens to what ends, and starts a task for each webhook.
+    /// Listens to what ends, as long as it lives, and starts a task for each webhook.
     pub fn start(
         targets: impl IntoIterator<Item = WebhookTarget>,
         delivery: &Arc<Delivery>,
@@ -49,10 +49,11 @@ impl Webhooks {
         };
         let lines: HashMap<_, _> = targets.into_iter().map(line).collect();
         let own = Arc::new(Self { lines, last_ended: AtomicU64::new(0) });
-        let (ear, clock) = (own.clone(), Arc::downgrade(delivery));
+        // Weak, because the lines hold the delivery that holds this.
+        let (ear, clock) = (Arc::downgrade(&own), Arc::downgrade(delivery));
         delivery.on_ended(Arc::new(move |ended| {
-            if let Some(delivery) = clock.upgrade() {
-                ear.heard(ended, delivery.now());
+            if let (Some(own), Some(delivery)) = (ear.upgrade(), clock.upgrade()) {
+                own.heard(ended, delivery.now());
             }
         }));
         for line in own.lines.values() {

@@ -34,7 +34,20 @@ pub enum StoreError {
     Closed,
 }
 
-/// What comes back from the store.
+impl StoreError {
+    /// A fixed name: for problem documents and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::DiskFull => "disk_full",
+            Self::Failing(_) => "failing",
+            Self::Busy => "busy",
+            Self::Deadline => "deadline",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// What comes back from the store. After an error it is not known whether a change has happened.
 ///
 /// A call that changes something is under way when it returns: the future only tells when the
 /// change is durable, and who does not want to wait may drop it. Each has the store's own deadline.

@@ -21,7 +21,7 @@ pub struct Metrics {
     pub commit_failures: IntCounter,
     /// How long writing and syncing one commit took.
     pub sync_seconds: Histogram,
-    /// Messages refused, by [`super::Refusal::name`] or what the store's own state forbids.
+    /// Messages refused, by [`super::Refusal::name`] or [`super::StoreError::name`].
     pub refused: IntCounterVec,
     /// Records that were missing or broken when files were read.
     pub records_lost: IntCounter,

@@ -192,7 +192,10 @@ impl Writer {
     }
 
     fn rotate_if_long(&mut self) {
-        let is_long = self.log.head_bytes() >= bytes_of_mib(self.shared.config.segment_mib);
+        // A file that holds little but its opening would be a waste.
+        let opening = self.shared.ledger.lock().opening_bytes();
+        let long = bytes_of_mib(self.shared.config.segment_mib).max(4 * opening);
+        let is_long = self.log.head_bytes() >= long;
         if !is_long || self.trouble.is_some() {
             return;
         }

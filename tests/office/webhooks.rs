@@ -176,7 +176,10 @@ async fn what_was_not_told_when_the_node_stopped_is_told_by_the_next_one() {
     world.tasks.wait().await;
     assert!(receiver.events().is_empty());
     receiver.refusals.lock().unwrap().clear();
-    let _next = World::on(world.store.clone(), settings(&url, &[WebhookEvent::Settled]));
+    let store = world.store.clone();
+    drop(world);
+    assert_eq!(Arc::strong_count(&store), 1, "nothing of the old node is left");
+    let _next = World::on(store, settings(&url, &[WebhookEvent::Settled]));
     eventually("all is told", || async { receiver.events().len() >= 4 }).await;
     for (what, count) in [("dead", 1), ("expired", 1), ("settled", 2)] {
         assert_eq!(receiver.count(what), count, "{what}");

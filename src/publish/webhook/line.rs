@@ -23,8 +23,8 @@ const WAIT_FIRST: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Between two entries of a bookmark; each is a write of the store.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(1);
-/// What ends is heard of a little later than it is dated: at most the store's deadline.
-const BOOKMARK_MARGIN_MS: u64 = 15_000;
+/// What ends is heard of a little later than the store dates it: at most the store's deadline.
+const MARGIN_MS: u64 = 15_000;
 
 /// One tenant's webhook.
 pub(super) struct Line {
@@ -107,7 +107,7 @@ impl Line {
             }
             let behind = self.backlog.lock().catch_up();
             match behind {
-                Some(since) => self.replay(since, memory).await,
+                Some(since) => self.replay(earlier(since), memory).await,
                 None => self.more.notified().await,
             }
         }
@@ -196,8 +196,7 @@ impl Line {
     /// After a restart everything from here on is told (again).
     async fn keep_bookmark(&self) {
         let oldest = self.backlog.lock().oldest();
-        let place = oldest.unwrap_or_else(|| self.delivery.now());
-        let place = Moment(place.0.saturating_sub(BOOKMARK_MARGIN_MS));
+        let place = earlier(oldest.unwrap_or_else(|| self.delivery.now()));
         if let Err(error) = self.delivery.keep_bookmark(self.name(), place).await {
             tracing::debug!(tenant = self.name(), %error, "a webhook's bookmark is not kept");
         }
@@ -206,6 +205,11 @@ impl Line {
     fn name(&self) -> &str {
         self.target.tenant.as_str()
     }
+}
+
+/// Where the store is read from, so that nothing that was heard of later is missed.
+fn earlier(heard: Moment) -> Moment {
+    Moment(heard.0.saturating_sub(MARGIN_MS))
 }
 
 fn gauge(count: usize) -> i64 {

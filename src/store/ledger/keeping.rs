@@ -58,8 +58,13 @@ impl Ledger {
         self.usage.total.bytes
             + self.keys.len() as u64 * KEY_BYTES
             + self.over.len() as u64 * RECEIPT_BYTES
-            + self.subscribers.len() as u64 * SUBSCRIBER_BYTES
+            + self.opening_bytes()
             + self.snapshots.bytes()
+    }
+
+    /// About how much a new file begins with.
+    pub(in crate::store) fn opening_bytes(&self) -> u64 {
+        self.subscribers.len() as u64 * SUBSCRIBER_BYTES
     }
 
     /// The last thing that is needed from a file, passing over up to `limit` that are not. None

@@ -55,6 +55,9 @@ impl Ledger {
 
     pub(in crate::store) fn owed_count(&self, subscriber: SubscriberId) -> u64 {
         let Some(found) = self.subscribers.get(&subscriber) else { return 0 };
+        if found.owed.last().is_none_or(|last| *last <= self.durable) {
+            return found.owed.len() as u64;
+        }
         found.owed.range(..=self.durable).count() as u64
     }
 

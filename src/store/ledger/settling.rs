@@ -109,7 +109,8 @@ impl Ledger {
         }
         self.forget_receipts(now, limit);
         self.keys.expire(now, &self.config);
-        swept.more = is_full(&swept);
+        let receipts_are_left = self.over.first().is_some_and(|(end, _)| *end <= now);
+        swept.more = is_full(&swept) || receipts_are_left;
         swept
     }
 

@@ -79,11 +79,16 @@ impl Store for LocalStore {
         );
         let refused = self.shared.metrics.refused.clone();
         let heard = async move {
-            let acceptance = answer.await?.arrived().ok_or(StoreError::Closed)?;
-            if let Acceptance::Refused(refusal) = &acceptance {
-                refused.with_label_values(&[refusal.name()]).inc();
+            let arrived = answer.await.and_then(|way| way.arrived().ok_or(StoreError::Closed));
+            let reason = match &arrived {
+                Ok(Acceptance::Refused(refusal)) => Some(refusal.name()),
+                Ok(Acceptance::Accepted(_) | Acceptance::Duplicate { .. }) => None,
+                Err(error) => Some(error.name()),
+            };
+            if let Some(reason) = reason {
+                refused.with_label_values(&[reason]).inc();
             }
-            Ok(acceptance)
+            arrived
         };
         heard.boxed()
     }

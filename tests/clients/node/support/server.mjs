@@ -19,7 +19,9 @@ process.on("exit", () => living.forEach((child) => child.kill("SIGKILL")));
 export class Program {
   constructor(command, args, { env = {}, input } = {}) {
     const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("CONDUIT_")));
-    this.child = spawn(command, args, { env: { ...inherited, ...env }, stdio: ["pipe", "pipe", "pipe"] });
+    // One store in files belongs to one process; who wants it names a folder of its own.
+    const own = { CONDUIT__STORE__MODE: "memory", ...env };
+    this.child = spawn(command, args, { env: { ...inherited, ...own }, stdio: ["pipe", "pipe", "pipe"] });
     living.add(this.child);
     this.stdout = "";
     this.stderr = "";

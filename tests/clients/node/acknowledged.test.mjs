@@ -1,0 +1,329 @@
+// Messages that must not be lost, from the back end's and the operator's side: what a publisher is answered, receipts,
+// dead letters by the API, the command line and Conduit's routes, breakers, webhooks.
+import assert from "node:assert/strict";
+import { createHash, createHmac } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { connect, hear, WEBSOCKETS_JSON, WEBSOCKETS_MESSAGEPACK } from "./support/client.mjs";
+import { call, publish } from "./support/http.mjs";
+import { configuration, gateway, run } from "./support/server.mjs";
+import { eventually, Inbox } from "./support/wait.mjs";
+
+const BACK_END = "condt_of_the_back_end";
+const OPERATOR = "condt_of_the_operator";
+const CLIENT = "condt_of_the_client";
+const SECRET = "0123456789abcdef0123456789abcdef";
+const ADMIN = "/api/v1/admin/dead-letters";
+const QUEUE = "/health/signalr/queue";
+const sha256 = (key) => createHash("sha256").update(key).digest("hex");
+
+/** A gateway with one attempt of `patience` ms, keys of all three kinds, and an embedded store of its own. */
+async function office(t, { webhook = "", folder, patience = 300 } = {}) {
+  if (!folder) {
+    folder = mkdtempSync(join(tmpdir(), "office-"));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+  }
+  const env = { CONDUIT__STORE__MODE: "embedded", CONDUIT__STORE__PATH: folder };
+  const config = `
+[session]
+ttl_seconds = 1
+[delivery]
+ack_timeout_ms = ${patience}
+retry_attempts_max = 0
+[admin]
+key_sha256 = "${sha256(OPERATOR)}"
+[[auth.virtual_keys]]
+id = 1
+name = "web"
+sha256 = "${sha256(CLIENT)}"
+[[auth.service_keys]]
+name = "back end"
+sha256 = "${sha256(BACK_END)}"
+${webhook}`;
+  const server = await gateway(t, { config, bench: false, env });
+  return Object.assign(server, { key: BACK_END, folder, env });
+}
+
+let number = 0;
+
+/** A client with a session that acknowledges by method, or does not answer; in a group, if one is named. */
+async function client(t, server, { acks = "method", answers = true, group, way = WEBSOCKETS_JSON } = {}) {
+  const id = `tab-${++number}`;
+  const connection = await connect(t, `${server.url}/hubs/tasks?acks=${acks}&clientId=${id}`, way, { key: CLIENT });
+  if (group) {
+    const joined = await call(server, "PUT", `/api/v1/hubs/tasks/groups/${group}/connections/${connection.connectionId}`);
+    assert.equal(joined.status, 204, joined.text);
+  }
+  connection.news = hear(connection, "News");
+  connection.answers = answers;
+  connection.on("News", (message) => {
+    if (connection.answers && acks === "method") connection.invoke("AcknowledgeMessage", message.messageId).catch(() => {});
+  });
+  return connection;
+}
+
+async function acknowledged(server, messageId, more = {}) {
+  const message = { class: "acknowledged", audience: { all: true }, target: "News", arguments: [{ word: messageId }], messageId, ...more };
+  const answer = await publish(server, "tasks", message);
+  assert.equal(answer.status, 202, answer.text);
+  return answer.json;
+}
+
+const operator = (server, method, path, body) => call(server, method, path, body, { key: OPERATOR });
+const receipt = async (server, id) => (await call(server, "GET", `/api/v1/messages/${id}`)).json;
+const dead = async (server, query = "") => (await operator(server, "GET", `${ADMIN}${query}`)).json;
+const dies = (server, id, count = 1) => eventually(async () => (await dead(server, `?messageId=${id}`)).count === count, `${id} dies`);
+
+describe("a publisher", () => {
+  const cleanings = [];
+  let server;
+  before(async () => { server = await office({ after: (clean) => cleanings.push(clean) }); });
+  after(async () => { for (const clean of cleanings) await clean(); });
+
+  test("is told how many owe an answer and what the message survives, and can forget it", async (t) => {
+    const group = "two";
+    const [a, b] = [await client(t, server, { group }), await client(t, server, { group, way: WEBSOCKETS_MESSAGEPACK })];
+    assert.deepEqual(await acknowledged(server, "m1", { audience: { group } }), { messageId: "m1", targeted: 2, mode: "embedded" });
+    for (const each of [a, b]) {
+      const message = await each.news.next();
+      assert.deepEqual([message.word, message.messageId, message.retryCount], ["m1", "m1", 0]);
+    }
+    const settled = await eventually(async () => {
+      const own = await receipt(server, "m1");
+      return own.acknowledged === 2 && own;
+    }, "both have acknowledged");
+    assert.equal(typeof settled.settledAt, "string");
+    assert.deepEqual(settled.subscribers.map((own) => own.status), ["acknowledged", "acknowledged"]);
+    assert.equal(await a.invoke("GetMessageStatus", "m1"), 1);
+  });
+
+  test("may repeat itself: the first answer stands, and nothing comes twice", async (t) => {
+    const a = await client(t, server);
+    const first = await acknowledged(server, "twice");
+    assert.equal((await a.news.next()).word, "twice");
+    assert.deepEqual(await acknowledged(server, "twice"), first);
+    await acknowledged(server, "after-twice");
+    assert.equal((await a.news.next()).word, "after-twice");
+    const other = await publish(server, "tasks",
+      { class: "acknowledged", audience: { all: true }, target: "News", arguments: [{ word: "else" }], messageId: "twice" });
+    assert.equal(other.status, 409);
+    assert.equal(other.json.code, "message_id_reused");
+  });
+
+  test("may require somebody, and publish many at once", async (t) => {
+    const nobody = await publish(server, "tasks",
+      { class: "acknowledged", audience: { group: "nobody" }, target: "News", arguments: [], requireAudience: true });
+    assert.deepEqual([nobody.status, nobody.json.code], [409, "nobody"]);
+    assert.equal((await acknowledged(server, "to-nobody", { audience: { group: "nobody" } })).targeted, 0);
+    const a = await client(t, server);
+    const messages = [1, 2, 3].map((word) => ({ class: "acknowledged", audience: { all: true }, target: "News", arguments: [{ word }], messageId: `batch-${word}` }));
+    messages.splice(1, 0, { target: "News" });
+    const answer = await call(server, "POST", "/api/v1/hubs/tasks/messages/batch", { messages });
+    assert.equal(answer.status, 200, answer.text);
+    assert.deepEqual(answer.json.results.map((own) => own.status), [202, 422, 202, 202]);
+    assert.equal(answer.json.results[1].problem.field, "audience");
+    assert.deepEqual((await a.news.take(3)).map((own) => own.word), [1, 2, 3]);
+  });
+
+  test("a client that cannot acknowledge counts as unconfirmed", async (t) => {
+    const a = await client(t, server, { acks: "none" });
+    await acknowledged(server, "unconfirmed", { audience: { connection: a.connectionId } });
+    assert.deepEqual(await a.news.next(), { word: "unconfirmed" }, "nothing is added to its event");
+    await eventually(async () => (await receipt(server, "unconfirmed")).unconfirmed === 1, "it is unconfirmed");
+  });
+
+  test("the counts add up", async () => {
+    const { pairs, messages } = (await call(server, "GET", "/api/v1/delivery/stats")).json;
+    assert.equal(pairs.targeted, pairs.pending + pairs.acknowledged + pairs.unconfirmed + pairs.expired + pairs.dead + pairs.purged);
+    assert.equal(messages.accepted, messages.settled + messages.open);
+  });
+});
+
+describe("a dead letter", () => {
+  const cleanings = [];
+  let server;
+  before(async () => { server = await office({ after: (clean) => cleanings.push(clean) }); });
+  after(async () => { for (const clean of cleanings) await clean(); });
+  const cli = (...words) => run(["dead-letters", ...words, "--url", server.url], { env: { CONDUIT_ADMIN_KEY: OPERATOR } });
+  const lines = (text) => text.trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
+
+  test("is listed, shown, exported, sent again and purged by the API", async (t) => {
+    const a = await client(t, server, { answers: false, group: "api" });
+    await acknowledged(server, "api-1", { audience: { group: "api" }, correlationId: "c-1" });
+    await acknowledged(server, "api-2", { audience: { group: "api" } });
+    await dies(server, "api-1");
+    await dies(server, "api-2");
+    const [letter] = (await operator(server, "GET", `${ADMIN}/messages/api-1`)).json.deadLetters;
+    assert.deepEqual([letter.reason, letter.hub, letter.tenant, letter.target, letter.correlationId],
+      ["timed_out", "tasks", "back end", "News", "c-1"]);
+    assert.deepEqual(letter.arguments, [{ word: "api-1" }]);
+    assert.equal(letter.attempts.length, 1);
+    const exported = await operator(server, "GET", `${ADMIN}/export?reason=timed_out`);
+    assert.ok(lines(exported.text).some((own) => own.messageId === "api-2"), exported.text);
+    await a.news.take(2);
+    a.answers = true;
+    const again = await operator(server, "POST", `${ADMIN}/messages/api-1/requeue?subscriber=${letter.subscriber}`);
+    assert.equal(again.json.requeued, 1, again.text);
+    assert.equal((await a.news.next()).messageId, "api-1");
+    await eventually(async () => (await receipt(server, "api-1")).acknowledged === 1, "it is acknowledged now");
+    assert.equal((await operator(server, "POST", `${ADMIN}/messages/api-1/requeue`)).status, 404);
+    assert.equal((await operator(server, "DELETE", `${ADMIN}/messages/api-2`)).json.purged, 1);
+    assert.equal((await dead(server, "?messageId=api-2")).count, 0);
+    assert.equal((await receipt(server, "api-2")).purged, 1);
+    for (const key of [BACK_END, CLIENT, null]) assert.equal((await call(server, "GET", ADMIN, undefined, { key })).status, 401);
+  });
+
+  test("and by the command line", async (t) => {
+    const a = await client(t, server, { answers: false, group: "cli" });
+    for (const id of ["cli-1", "cli-2", "cli-3"]) await acknowledged(server, id, { audience: { group: "cli" } });
+    for (const id of ["cli-1", "cli-2", "cli-3"]) await dies(server, id);
+    const listed = await cli("list", "--hub", "tasks", "--limit", "2");
+    assert.equal(listed.code, 0, listed.stderr);
+    assert.equal(lines(listed.stdout).length, 2);
+    assert.match(listed.stderr, /--after \d+-\d+/);
+    const shown = await cli("show", "cli-1");
+    assert.deepEqual(lines(shown.stdout)[0].arguments, [{ word: "cli-1" }]);
+    const exported = await cli("export", "--message-id", "cli-2");
+    assert.deepEqual(lines(exported.stdout).map((own) => own.messageId), ["cli-2"]);
+    await a.news.take(3);
+    a.answers = true;
+    assert.equal(lines((await cli("requeue", "cli-1")).stdout)[0].requeued, 1);
+    assert.equal((await a.news.next()).messageId, "cli-1");
+    assert.equal(lines((await cli("purge", "cli-2", "cli-3")).stdout)[0].purged, 2);
+    for (const words of [["show", "cli-2"], ["requeue", "nosuch"], ["purge"], ["list", "--reason", "bored"]]) {
+      const { code, stderr } = await cli(...words);
+      assert.equal(code, 1, words.join(" "));
+      assert.match(stderr, /refused with 4/);
+    }
+    const wrong = await run(["dead-letters", "list", "--url", server.url, "--key", BACK_END]);
+    assert.equal(wrong.code, 1);
+  });
+
+  test("and by Conduit's routes", async (t) => {
+    const a = await client(t, server, { answers: false, group: "conduit" });
+    await acknowledged(server, "conduit-1", { audience: { group: "conduit" } });
+    await dies(server, "conduit-1");
+    const { messages, count } = (await operator(server, "GET", `${QUEUE}/deadletter`)).json;
+    assert.equal(count, messages.length);
+    const own = messages.find((each) => each.messageId === "conduit-1");
+    assert.deepEqual(Object.keys(own).sort(),
+      ["deadLetterReason", "deliveryAttempts", "hubName", "lastError", "messageId", "messageType", "methodName", "queuedAt"]);
+    assert.equal((await call(server, "GET", `${QUEUE}/deadletter`)).status, 401);
+    assert.equal((await call(server, "GET", QUEUE, undefined, { key: null })).json.deadLetterMessages, 1);
+    await a.news.next();
+    a.answers = true;
+    const again = await operator(server, "POST", `${QUEUE}/deadletter/conduit-1/requeue`);
+    assert.deepEqual(again.json, { message: "Message requeued successfully" });
+    assert.equal((await a.news.next()).messageId, "conduit-1");
+    assert.equal((await operator(server, "POST", `${QUEUE}/deadletter/nosuch/requeue`)).status, 404);
+  });
+
+  test("to a subscriber who is gone goes to those who are there, when asked", async (t) => {
+    const a = await client(t, server, { answers: false, group: "gone" });
+    await acknowledged(server, "gone-1", { audience: { group: "gone" } });
+    await a.stop();
+    await dies(server, "gone-1");
+    await eventually(async () => {
+      const answer = await operator(server, "POST", `${ADMIN}/messages/gone-1/requeue`);
+      if (answer.status === 409) assert.equal(answer.json.code, "subscriber_gone");
+      else await dies(server, "gone-1");
+      return answer.status === 409;
+    }, "its session is over", 20_000);
+    const b = await client(t, server, { group: "gone" });
+    const again = await operator(server, "POST", `${ADMIN}/messages/gone-1/requeue?audience=current`);
+    assert.equal(again.status, 200, again.text);
+    assert.equal((await b.news.next()).messageId, "gone-1");
+  });
+
+  test("is no dead letter when it expired, but Conduit's list has it", async (t) => {
+    const server = await office(t, { patience: 5_000 });
+    await client(t, server, { answers: false });
+    await acknowledged(server, "expires", { expiresAt: new Date(Date.now() + 200).toISOString() });
+    await eventually(async () => (await receipt(server, "expires")).expired === 1, "it expires");
+    assert.equal((await dead(server, "?messageId=expires")).count, 0);
+    const { messages } = (await operator(server, "GET", `${QUEUE}/deadletter`)).json;
+    assert.equal(messages.find((each) => each.messageId === "expires").deadLetterReason, "Message expired");
+  });
+
+  test("outlives kill -9, and is there for --offline when no server runs", async (t) => {
+    const first = await office(t);
+    const ids = ["off-1", "off-2"];
+    await client(t, first, { answers: false });
+    for (const id of ids) await acknowledged(first, id);
+    for (const id of ids) await dies(first, id);
+    const config = configuration(t, `[store]\nmode = "embedded"\npath = "/nonexistent"\n`);
+    const offline = (...words) => run(["dead-letters", ...words, "--offline", "--config", config], { env: first.env });
+    const busy = await offline("list");
+    assert.equal(busy.code, 1);
+    assert.match(busy.stderr, /open in another process/);
+    await first.program.kill();
+    const listed = await offline("list");
+    assert.equal(listed.code, 0, listed.stderr);
+    assert.deepEqual(lines(listed.stdout).map((own) => own.messageId), ids);
+    assert.equal(lines((await offline("purge", "off-1")).stdout)[0].purged, 1);
+    const second = await office(t, { folder: first.folder });
+    assert.deepEqual((await dead(second)).deadLetters.map((own) => own.messageId), ["off-2"]);
+    assert.equal((await receipt(second, "off-1")).purged, 1);
+  });
+});
+
+describe("a breaker", () => {
+  test("is held open and let go by an operator", async (t) => {
+    const server = await office(t);
+    const force = (word) => operator(server, "POST", `/api/v1/admin/breakers/store/${word}`);
+    assert.equal((await force("open")).json.store.state, "Isolated");
+    const refused = await publish(server, "tasks", { class: "acknowledged", audience: { all: true }, target: "News", arguments: [] });
+    assert.deepEqual([refused.status, refused.json.code], [503, "store_unavailable"]);
+    assert.ok(Number(refused.headers.get("retry-after")) > 0);
+    assert.equal((await call(server, "GET", QUEUE)).json.circuitBreakerState, 3);
+    assert.equal((await force("auto")).json.store.state, "Closed");
+    await acknowledged(server, "after-the-breaker");
+  });
+});
+
+describe("a webhook", () => {
+  test("is told of settled, expired and dead messages, signed, again after a failure, and after a restart", async (t) => {
+    const calls = new Inbox();
+    let refuse = 1;
+    const receiver = createServer(async (request, response) => {
+      const body = Buffer.concat(await request.toArray());
+      response.statusCode = refuse > 0 ? 500 : 204;
+      if (refuse-- <= 0) calls.push({ headers: request.headers, body });
+      response.end();
+    });
+    await new Promise((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+    t.after(() => receiver.close());
+    const webhook = `
+webhook_url = "http://127.0.0.1:${receiver.address().port}/hook"
+webhook_secret = "${SECRET}"
+webhook_events = ["settled"]
+`;
+    const server = await office(t, { webhook, patience: 2_000 });
+    const a = await client(t, server);
+    await acknowledged(server, "acked");
+    await a.news.next();
+    const told = (event, messageId) => eventually(() => calls.items.some(({ body }) =>
+      JSON.parse(body).events.some((own) => own.event === event && own.messageId === messageId)), `${event} ${messageId}`);
+    await told("settled", "acked");
+    a.answers = false;
+    await acknowledged(server, "expired", { expiresAt: new Date(Date.now() + 200).toISOString() });
+    await told("expired", "expired");
+    await acknowledged(server, "dead");
+    await told("dead", "dead");
+    for (const { headers, body } of calls.items) {
+      const signature = createHmac("sha256", SECRET).update(`${headers["x-conduit-timestamp"]}.`).update(body).digest("hex");
+      assert.equal(headers["x-conduit-signature"], `v1=${signature}`);
+      assert.equal(JSON.parse(body).tenant, "back end");
+    }
+    refuse = Infinity;
+    await acknowledged(server, "dead-in-vain");
+    await dies(server, "dead-in-vain");
+    await server.program.kill();
+    refuse = 0;
+    await office(t, { webhook, folder: server.folder });
+    await told("dead", "dead-in-vain");
+  });
+});
