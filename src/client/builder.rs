@@ -8,12 +8,16 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
+use super::ack_methods::{ACKS_PARAMETER, CLIENT_ID_PARAMETER};
 use super::address::Address;
+use super::client_id::ClientId;
 use super::dial::{Dialer, handshake};
 use super::error::ConnectError;
 use super::events::EventReceiver;
 use super::handle::Client;
 use super::handlers::{Event, Handlers};
+use super::memory::Memory;
+use super::message::{Message, Refusal};
 use super::negotiate::{bearer, negotiate};
 use super::session::{Opened, start};
 use super::settings::Settings;
@@ -35,6 +39,31 @@ pub struct Builder {
     settings: Settings,
     tasks: TaskTracker,
     handlers: Arc<Handlers>,
+    memory: Memory,
+    client_id: Option<ClientId>,
+    acks: Option<Acks>,
+}
+
+/// How this connection says that it has a message; without one of these the hub's own default holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acks {
+    /// Not at all: what is written to the transport counts as delivered, unconfirmed.
+    None,
+    /// By hub methods, many at once.
+    Method,
+    /// By the result of the handler, as stock clients do.
+    Result,
+}
+
+impl Acks {
+    /// What the query says.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Method => "method",
+            Self::Result => "result",
+        }
+    }
 }
 
 impl Builder {
@@ -50,6 +79,9 @@ impl Builder {
             settings: Settings::default(),
             tasks: TaskTracker::new(),
             handlers: Arc::default(),
+            memory: Memory::default(),
+            client_id: None,
+            acks: None,
         }
     }
 
@@ -123,6 +155,38 @@ impl Builder {
         self
     }
 
+    /// As [`Client::on_acknowledged`], kept for the whole connection.
+    pub fn on_acknowledged<F>(
+        self,
+        target: &str,
+        handler: impl Fn(Message) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), Refusal>> + Send + 'static,
+    {
+        self.handlers.on_acknowledged(target, handler).keep();
+        self
+    }
+
+    /// Makes the connection one of a lasting subscriber: what it owes waits for the next one.
+    pub fn client_id(mut self, client_id: ClientId) -> Self {
+        self.client_id = Some(client_id);
+        self
+    }
+
+    /// How messages are acknowledged, where the hub's default does not fit.
+    pub fn acks(mut self, acks: Acks) -> Self {
+        self.acks = Some(acks);
+        self
+    }
+
+    /// What the subscriber remembers of handled messages; one of its own for this connection unless
+    /// given.
+    pub fn memory(mut self, memory: &Memory) -> Self {
+        self.memory = memory.clone();
+        self
+    }
+
     /// As [`Client::events`], from the first event on. Its bound is that of the settings so far.
     pub fn events(&self, target: &str) -> EventReceiver {
         self.handlers.events(target, self.settings.events_max)
@@ -136,6 +200,7 @@ impl Builder {
         for (name, value) in &self.query {
             address.add_query(name, value);
         }
+        self.add_subscriber(&mut address);
         let mut connection_id = None;
         let mut connection_token = None;
         let mut stateful = false;
@@ -143,6 +208,7 @@ impl Builder {
             let negotiating = negotiate(address, &mut headers, self.stateful);
             let negotiated = within(deadline, "negotiating", negotiating).await?;
             address = negotiated.address;
+            self.add_subscriber(&mut address); // a redirect has replaced the whole URL
             connection_id = Some(ConnectionId::from(negotiated.connection_id));
             connection_token = Some(negotiated.connection_token);
             stateful = negotiated.stateful;
@@ -161,7 +227,17 @@ impl Builder {
             received,
             reopens: stateful.then_some(dialer),
         };
-        Ok(start(opened, self.settings, self.handlers, &self.tasks))
+        Ok(start(opened, self.settings, self.handlers, self.memory, &self.tasks))
+    }
+
+    /// Who the subscriber is and how it acknowledges.
+    fn add_subscriber(&self, address: &mut Address) {
+        if let Some(id) = &self.client_id {
+            address.add_query(CLIENT_ID_PARAMETER, id.as_str());
+        }
+        if let Some(acks) = self.acks {
+            address.add_query(ACKS_PARAMETER, acks.name());
+        }
     }
 
     fn request_headers(&self) -> Result<HeaderMap, ConnectError> {

@@ -19,6 +19,7 @@ use super::calls::{InFlight, Reply};
 use super::error::{CallError, Closed};
 use super::events::EventReceiver;
 use super::handlers::{Event, Registration};
+use super::message::{Message, Refusal};
 use super::session::{Shared, SideWork};
 use super::uploads::Upload;
 use crate::model::ConnectionId;
@@ -36,7 +37,7 @@ pub struct Client {
 struct Inner {
     shared: Arc<Shared>,
     connection_id: Option<ConnectionId>,
-    _task: AbortOnDropHandle<()>,
+    task: AbortOnDropHandle<()>,
 }
 
 impl Client {
@@ -50,7 +51,7 @@ impl Client {
         connection_id: Option<ConnectionId>,
         task: AbortOnDropHandle<()>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { shared, connection_id, _task: task }) }
+        Self { inner: Arc::new(Inner { shared, connection_id, task }) }
     }
 
     /// The public id; none without negotiation.
@@ -161,6 +162,27 @@ impl Client {
         F: Future<Output = Result<T, String>> + Send + 'static,
     {
         self.shared().handlers.on_ask(target, handler)
+    }
+
+    /// Handles the messages of an event: `Ok` acknowledges one, a [`Refusal`] says what is to become of
+    /// it. One after another, in the order they came; a repeat of a message that was handled is
+    /// acknowledged without a run, of one that is being handled nothing is done. A handler that has
+    /// begun is not stopped when the connection ends. An event that is no message, because the hub
+    /// or this connection does not acknowledge, is handled too.
+    pub fn on_acknowledged<F>(
+        &self,
+        target: &str,
+        handler: impl Fn(Message) -> F + Send + Sync + 'static,
+    ) -> Registration
+    where
+        F: Future<Output = Result<(), Refusal>> + Send + 'static,
+    {
+        self.shared().handlers.on_acknowledged(target, handler)
+    }
+
+    /// Whether the connection is over and no handler runs any more.
+    pub fn is_finished(&self) -> bool {
+        self.inner.task.is_finished()
     }
 
     /// Waits for the end of the connection, whoever causes it.

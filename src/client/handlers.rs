@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 use smallvec::SmallVec;
 
 use super::events::{EventQueue, EventReceiver};
+use super::message::{Message, Refusal};
 use crate::protocol::{
     BindError, Encoded, FromWire, Invocation, Protocol, RawArguments, RawValue, ToWire, encode,
 };
@@ -25,6 +26,10 @@ pub struct Event {
 }
 
 impl Event {
+    pub(super) fn new(target: ByteString, arguments: RawArguments) -> Self {
+        Self { target, arguments }
+    }
+
     /// The target as the server spelt it.
     pub fn target(&self) -> &str {
         &self.target
@@ -47,11 +52,33 @@ type OnEvent = dyn Fn(&Event) + Send + Sync;
 /// Answers with the whole completion, so that the type of the value ends here.
 type OnAsk = dyn Fn(Protocol, ByteString, Event) -> BoxFuture<'static, Encoded> + Send + Sync;
 
+/// Says whether it has handled a message.
+pub(super) type OnMessage =
+    dyn Fn(Message) -> BoxFuture<'static, Result<(), Refusal>> + Send + Sync;
+
+/// What is still to be done for an event after its handlers have heard it.
+pub(super) enum Heard {
+    /// Nothing.
+    Done,
+    /// Beside the reading: the future has the completion, when one is wanted.
+    Beside(BoxFuture<'static, Option<Encoded>>),
+    /// In its turn: a handler acknowledges the event, which is a message. With its invocation's id.
+    InTurn(Arc<OnMessage>, Event, Option<ByteString>),
+}
+
 #[derive(Clone)]
 enum Handler {
     Event(Arc<OnEvent>),
     Queue(Arc<EventQueue>),
     Ask(Arc<OnAsk>),
+    Message(Arc<OnMessage>),
+}
+
+/// Who answers an event, if anybody does.
+enum Answering {
+    Nobody,
+    Asked(Arc<OnAsk>),
+    Message(Arc<OnMessage>),
 }
 
 struct Entry {
@@ -98,6 +125,17 @@ impl Handlers {
         self.add(target, Handler::Ask(Arc::new(answer)))
     }
 
+    pub(super) fn on_acknowledged<F>(
+        self: &Arc<Self>,
+        target: &str,
+        handler: impl Fn(Message) -> F + Send + Sync + 'static,
+    ) -> Registration
+    where
+        F: Future<Output = Result<(), Refusal>> + Send + 'static,
+    {
+        self.add(target, Handler::Message(Arc::new(move |message| handler(message).boxed())))
+    }
+
     pub(super) fn events(self: &Arc<Self>, target: &str, max: usize) -> EventReceiver {
         let queue = Arc::new(EventQueue::new(max));
         let registration = self.add(target, Handler::Queue(queue.clone()));
@@ -116,35 +154,34 @@ impl Handlers {
         Registration { handlers: Arc::downgrade(self), serial }
     }
 
-    /// Runs the handlers of an event, in the order they were added. When it is a question, or only
-    /// somebody who answers questions listens, the future is what is still to be done: it has the
-    /// completion, when one is wanted.
-    pub(super) fn receive(
-        &self,
-        protocol: Protocol,
-        invocation: Invocation,
-    ) -> Option<BoxFuture<'static, Option<Encoded>>> {
-        let event = Event { target: invocation.target, arguments: invocation.arguments };
-        let mut asked = None;
+    /// Runs the handlers of an event, in the order they were added. Who answers or acknowledges is
+    /// not run here: of several of them the newest counts.
+    pub(super) fn receive(&self, protocol: Protocol, invocation: Invocation) -> Heard {
+        let event = Event::new(invocation.target, invocation.arguments);
+        let mut answering = Answering::Nobody;
         // Taken out of the lock, so that a handler may add and remove handlers.
         for handler in self.of(&event.target) {
             match handler {
                 Handler::Event(handler) => handler(&event),
                 Handler::Queue(queue) => queue.push(event.clone()),
-                Handler::Ask(handler) => asked = Some(handler), // the newest answers
+                Handler::Ask(handler) => answering = Answering::Asked(handler),
+                Handler::Message(handler) => answering = Answering::Message(handler),
             }
         }
-        match (invocation.id, asked) {
-            (None, None) => None,
-            (None, Some(handler)) => {
+        match (invocation.id, answering) {
+            (None, Answering::Nobody) => Heard::Done,
+            (None, Answering::Asked(handler)) => {
                 let ran = handler(protocol, ByteString::new(), event);
-                Some(ran.map(|_| None).boxed())
+                Heard::Beside(ran.map(|_| None).boxed())
             }
-            (Some(id), Some(handler)) => Some(handler(protocol, id, event).map(Some).boxed()),
-            (Some(id), None) => {
+            (Some(id), Answering::Asked(handler)) => {
+                Heard::Beside(handler(protocol, id, event).map(Some).boxed())
+            }
+            (Some(id), Answering::Nobody) => {
                 let none = encode::completion_error(protocol, &id, NO_RESULT);
-                Some(std::future::ready(Some(none)).boxed())
+                Heard::Beside(std::future::ready(Some(none)).boxed())
             }
+            (id, Answering::Message(handler)) => Heard::InTurn(handler, event, id),
         }
     }
 

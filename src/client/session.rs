@@ -16,8 +16,11 @@ use super::dial::{Dialer, Socket};
 use super::error::{CallError, Closed, ConnectError};
 use super::handle::Client;
 use super::handlers::Handlers;
+use super::handling::Lane;
 use super::link::{End, Link, Stateful};
+use super::memory::Memory;
 use super::settings::Settings;
+use super::words::Words;
 use crate::model::ConnectionId;
 use crate::protocol::{Encoded, Protocol};
 
@@ -35,6 +38,10 @@ pub(super) struct Shared {
     pub(super) handlers: Arc<Handlers>,
     pub(super) outgoing: mpsc::Sender<Bytes>,
     pub(super) side_work: mpsc::Sender<SideWork>,
+    /// Handlers of messages, in their order.
+    pub(super) lane: mpsc::Sender<SideWork>,
+    pub(super) memory: Memory,
+    pub(super) words: Words,
     pub(super) stop: CancellationToken,
     pub(super) closed: watch::Sender<Option<Closed>>,
 }
@@ -85,22 +92,28 @@ pub(super) fn start(
     opened: Opened,
     settings: Settings,
     handlers: Arc<Handlers>,
+    memory: Memory,
     tasks: &TaskTracker,
 ) -> Client {
     let (outgoing_tx, outgoing) = mpsc::channel(settings.queue_messages_max.max(1));
     let (side_tx, side_work) = mpsc::channel(settings.side_work_max.max(1));
+    let (lane_tx, arriving) = mpsc::channel(settings.messages_waiting_max.max(1));
+    let lane = Lane::new(arriving, settings.messages_handled_at_once_max);
     let shared = Arc::new(Shared {
         protocol: opened.protocol,
         calls: Arc::new(Calls::new(settings.calls_max)),
         handlers,
         outgoing: outgoing_tx,
         side_work: side_tx,
+        lane: lane_tx,
+        memory,
+        words: Words::new(settings.acks_waiting_max, settings.ack_delay),
         stop: CancellationToken::new(),
         closed: watch::Sender::new(None),
         settings,
     });
     let Opened { connection_id, socket, received, reopens, .. } = opened;
-    let session = Session { shared: shared.clone(), reopens, side_work };
+    let session = Session { shared: shared.clone(), reopens, side_work, lane };
     let task = tasks.spawn(session.run(socket, received, outgoing));
     Client::new(shared, connection_id, AbortOnDropHandle::new(task))
 }
@@ -109,19 +122,22 @@ struct Session {
     shared: Arc<Shared>,
     reopens: Option<Dialer>,
     side_work: mpsc::Receiver<SideWork>,
+    lane: Lane,
 }
 
 impl Session {
     async fn run(self, socket: Socket, received: BytesMut, outgoing: mpsc::Receiver<Bytes>) {
-        let Self { shared, reopens, side_work } = self;
+        let Self { shared, reopens, side_work, mut lane } = self;
         // However this future ends, by a panic in a handler too, nobody waits for it in vain.
         let ending = Ending(shared.clone());
         let side_work_max = shared.settings.side_work_max.max(1);
         tokio::select! {
             closed = links(&shared, reopens, socket, received, outgoing) => shared.finish(closed),
             () = work_beside(side_work, side_work_max) => {}
+            () = lane.run() => {}
         }
         drop(ending);
+        lane.finish().await;
     }
 }
 

@@ -43,6 +43,18 @@ pub struct Settings {
     /// Questions being answered and uploads being sent at once. Further uploads wait; a further
     /// question is answered with an error. Defaults to 64.
     pub side_work_max: usize,
+    /// Messages that wait for their handler. Beyond it nothing more is received for at most
+    /// [`Settings::consumer_timeout`]; then the message is let go and the server sends it again.
+    /// Defaults to 10 000.
+    pub messages_waiting_max: usize,
+    /// Messages being handled at once. Defaults to 1, which keeps their order.
+    pub messages_handled_at_once_max: usize,
+    /// How long an ack may wait for others that go with it. Defaults to nothing: whatever is there
+    /// when the socket takes something goes together.
+    pub ack_delay: Duration,
+    /// Acks and nacks waiting for the socket. One too many is not said, and the server sends the
+    /// message again. Defaults to 10 000.
+    pub acks_waiting_max: usize,
     /// Stateful only: bytes of sent but unacked messages; over it sending waits for an Ack.
     /// Defaults to 100 000 (section 5.12).
     pub replay_bytes_max: usize,
@@ -68,6 +80,10 @@ impl Default for Settings {
             stream_items_max: 1024,
             events_max: 1024,
             side_work_max: 64,
+            messages_waiting_max: 10_000,
+            messages_handled_at_once_max: 1,
+            ack_delay: Duration::ZERO,
+            acks_waiting_max: 10_000,
             replay_bytes_max: 100_000,
             read_buffer_bytes: 8 << 10,
         }

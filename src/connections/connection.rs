@@ -249,7 +249,7 @@ impl Connection {
     }
 
     /// How long the session's loop has waited for something of its own in all, each time at most
-    /// [`BUSY_MAX`]: what its client had to say meanwhile could not be read.
+    /// `BUSY_MAX`: what its client had to say meanwhile could not be read.
     pub fn busy_time(&self) -> Duration {
         let now = if self.clock.busy.load(Ordering::Acquire) { self.busy_now_ms() } else { 0 };
         Duration::from_millis(self.clock.busy_total_ms.load(Ordering::Relaxed) + now)

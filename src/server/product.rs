@@ -71,23 +71,29 @@ async fn serve(config: &Config) -> Result<ExitCode, AnyError> {
 }
 
 /// What is owed is read back before anybody is let in; that takes a while when it is much.
-async fn open_store(config: &Config, registry: &Registry) -> Result<Arc<dyn Store>, AnyError> {
+async fn open_store(
+    config: &Config,
+    registry: &Registry,
+) -> Result<Option<Arc<dyn Store>>, AnyError> {
+    if !config.store.enabled {
+        return Ok(None);
+    }
     let (settings, metrics) = (config.store(), store::Metrics::new(registry)?);
     if settings.mode == store::Mode::Memory {
-        return Ok(Arc::new(LocalStore::in_memory(settings, metrics)));
+        return Ok(Some(Arc::new(LocalStore::in_memory(settings, metrics))));
     }
     let path = settings.path.display().to_string();
     let now = SystemTime::now().into();
     let opened =
         tokio::task::spawn_blocking(move || LocalStore::open(settings, metrics, now)).await?;
-    Ok(Arc::new(opened.map_err(|error| format!("the store in {path:?}: {error}"))?))
+    Ok(Some(Arc::new(opened.map_err(|error| format!("the store in {path:?}: {error}"))?)))
 }
 
 /// The server with its hubs and routes, and the door that closes when it stops.
 pub(super) fn build(
     config: &Config,
     keys: &Keys,
-    store: Arc<dyn Store>,
+    store: Option<Arc<dyn Store>>,
     registry: Registry,
 ) -> Result<(Server, Door), AnyError> {
     let tasks = Arc::new(TaskDirectory::new(conduit::Metrics::new(&registry)?));
@@ -97,8 +103,10 @@ pub(super) fn build(
         cors: config.cors.clone(),
         stop_notice: Duration::from_millis(config.server.stop_notice_ms),
     })
-    .metrics(registry.clone())
-    .keeping(store, config.delivery.clone());
+    .metrics(registry.clone());
+    if let Some(store) = store {
+        builder = builder.keeping(store, config.delivery.clone());
+    }
     let mut names = Vec::new();
     for (definition, hub) in conduit::hubs(&tasks)? {
         let Some(own) = config.hub(&definition.name) else { continue };

@@ -31,6 +31,8 @@ impl Mode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Whether acknowledged messages are taken at all. Off until it costs an idle connection nothing.
+    pub enabled: bool,
     /// `memory` or `embedded`.
     pub mode: Mode,
     /// The folder of the embedded store; its files lie in `store/` below it.
@@ -93,6 +95,7 @@ pub(super) const KEY_KEPT_AT_LEAST: Duration = Duration::from_secs(600);
 impl Default for Config {
     fn default() -> Self {
         Self {
+            enabled: false,
             mode: Mode::Embedded,
             path: PathBuf::from("./data"),
             reserve_mib: 64,

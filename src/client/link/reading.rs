@@ -12,6 +12,8 @@ use tokio_tungstenite::tungstenite::Message;
 use super::{End, LAST_WORDS, Parts};
 use crate::client::dial::Socket;
 use crate::client::error::Closed;
+use crate::client::handlers::Heard;
+use crate::client::handling::arrived;
 use crate::protocol::{Close, HubMessage, Invocation, encode};
 
 const SERVER_TIMEOUT: &str = "Server timeout elapsed without receiving a message from the server.";
@@ -85,7 +87,7 @@ impl Parts<'_> {
     async fn receive(&self, message: HubMessage) -> Option<End> {
         let calls = &self.shared.calls;
         match message {
-            HubMessage::Invocation(invocation) => self.invoked(invocation),
+            HubMessage::Invocation(invocation) => self.invoked(invocation).await,
             HubMessage::StreamItem { id, item } => {
                 if let Some(items) = calls.stream(&id)
                     && let Err(mpsc::error::TrySendError::Full(item)) = items.try_send(item)
@@ -140,11 +142,17 @@ impl Parts<'_> {
         is_new
     }
 
-    /// Runs handlers here, and lets questions be answered beside.
-    fn invoked(&self, invocation: Invocation) {
+    /// Runs handlers here, lets questions be answered beside, and messages be handled in their turn.
+    async fn invoked(&self, invocation: Invocation) {
         let id = invocation.id.clone();
         let protocol = self.shared.protocol;
-        let Some(answering) = self.shared.handlers.receive(protocol, invocation) else { return };
+        let answering = match self.shared.handlers.receive(protocol, invocation) {
+            Heard::Done => return,
+            Heard::Beside(answering) => answering,
+            Heard::InTurn(handler, event, asked) => {
+                return arrived(&self.shared, handler, event, asked).await;
+            }
+        };
         let shared = Arc::downgrade(&self.shared);
         let work = async move {
             if let Some(answer) = answering.await

@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::{End, LAST_WORDS, Parts};
 use crate::client::dial::{Socket, text};
 use crate::client::error::Closed;
+use crate::client::words::{Word, invocations};
 use crate::protocol::{Close, Protocol, encode};
 
 /// Messages in one flush.
@@ -50,6 +51,7 @@ impl Parts<'_> {
                         batch.push(self.tracked(cancel.payload()));
                     }
                 }
+                words = self.shared.words.due(), if has_room => self.tell(words, &mut batch),
                 _ = pings.tick() => batch.push(self.frame(encode::ping(protocol).payload())),
                 number = self.ack_due(&mut acks) => {
                     batch.push(self.frame(encode::ack(protocol, number).payload()));
@@ -58,6 +60,7 @@ impl Parts<'_> {
             }
         }
         self.take(outgoing, &mut batch, usize::MAX);
+        self.tell(self.shared.words.take(), &mut batch);
         batch.push(self.frame(encode::close(protocol, &Close::default()).payload()));
         batch.push(Message::Close(None)); // without a status code, as JavaScript (7.3)
         if let Err(end) = self.flush(sink, &mut batch).await {
@@ -65,6 +68,13 @@ impl Parts<'_> {
         }
         sleep(self.shared.settings.close_timeout).await; // the reader ends this when the server does
         End::Stopped
+    }
+
+    /// What the handlers of messages had to say.
+    fn tell(&self, words: Vec<Word>, batch: &mut Vec<Message>) {
+        for invocation in invocations(self.shared.protocol, words) {
+            batch.push(self.tracked(invocation.payload()));
+        }
     }
 
     /// Takes what waits, without waiting, until the batch is full or the peer's buffer is.

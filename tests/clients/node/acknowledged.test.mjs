@@ -26,7 +26,7 @@ async function office(t, { webhook = "", folder, patience = 300 } = {}) {
     folder = mkdtempSync(join(tmpdir(), "office-"));
     t.after(() => rmSync(folder, { recursive: true, force: true }));
   }
-  const env = { CONDUIT__STORE__MODE: "embedded", CONDUIT__STORE__PATH: folder };
+  const env = { CONDUIT__STORE__ENABLED: "true", CONDUIT__STORE__MODE: "embedded", CONDUIT__STORE__PATH: folder };
   const config = `
 [session]
 ttl_seconds = 1
@@ -254,7 +254,7 @@ describe("a dead letter", () => {
     await client(t, first, { answers: false });
     for (const id of ids) await acknowledged(first, id);
     for (const id of ids) await dies(first, id);
-    const config = configuration(t, `[store]\nmode = "embedded"\npath = "/nonexistent"\n`);
+    const config = configuration(t, `[store]\nenabled = true\nmode = "embedded"\npath = "/nonexistent"\n`);
     const offline = (...words) => run(["dead-letters", ...words, "--offline", "--config", config], { env: first.env });
     const busy = await offline("list");
     assert.equal(busy.code, 1);
