@@ -95,6 +95,10 @@ impl Courier {
         text: Option<&str>,
         errands: &mut Errands,
     ) -> bool {
+        if !desk.flights.contains_key(&seq) {
+            return false;
+        }
+        self.answer_is_proof(desk, seq);
         let Some(flight) = desk.flights.get(&seq) else { return false };
         let event = match word {
             Word::Acked => Event::Acked,
@@ -129,6 +133,16 @@ impl Courier {
         }
         self.follow(desk, seq, next, errands);
         true
+    }
+
+    /// A transport that pulls says that a frame was written when it comes for more, and the client's
+    /// answer may be faster. Whoever answers has it. Of a repeat nobody knows which copy is meant.
+    fn answer_is_proof(&self, desk: &mut Desk, seq: MessageSeq) {
+        let pair = desk.flights.get(&seq).map(|flight| &flight.pair);
+        if pair.is_some_and(|pair| pair.state() == State::Queued && pair.attempts() == 0) {
+            self.policy.metrics.attempts.inc();
+            desk.tell(seq, Event::Written, &self.policy);
+        }
     }
 
     /// The client has said something about a message that was sent.

@@ -71,3 +71,25 @@ async fn a_hub_may_want_the_base_fields_beside_the_payload() {
     let arguments = &client.socket.messages()[0]["arguments"];
     assert_eq!((&arguments[0], &arguments[1]["messageId"]), (&serde_json::json!({}), &"m1".into()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_faster_than_the_news_of_its_frame_counts() {
+    let world = World::new().await;
+    let client = world.join("a", AckMode::Result, false).await;
+    // As with long polling: the frame counts as written when the client comes for more.
+    client.socket.stop_reading();
+    for id in ["m1", "m2"] {
+        world.publish(id).await;
+    }
+    let unconfirmed = Outcome::Error("Client didn't provide a result.".into());
+    assert!(client.subscription.completed("m1", &unconfirmed));
+    assert!(client.subscription.completed("m2", &Outcome::Error("boom".into())));
+    let pairs = world.pairs().await;
+    assert_eq!((pairs.unconfirmed, pairs.pending), (1, 1));
+    assert_eq!(client.subscription.status("m2").await.unwrap(), Some(Status::Nacked));
+    client.socket.read_on();
+    seconds(5).await;
+    let got = client.got().await;
+    assert_eq!(got.iter().filter(|id| *id == "m1").count(), 1, "{got:?}");
+    assert_eq!(got.iter().filter(|id| *id == "m2").count(), 2, "{got:?}");
+}
