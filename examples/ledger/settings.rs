@@ -58,6 +58,10 @@ fn store_section(flags: &Flags, store: &Path) -> Vec<String> {
         );
     }
     lines.push("[session]".into());
+    if flags.backlog.is_some() {
+        // Accepting it may take longer than a session lives.
+        lines.push("ttl_seconds = 900".into());
+    }
     lines.push(format!("per_caller_max = {}", flags.subscribers.max(32)));
     if !kinds.is_empty() {
         lines.push("ttl_seconds = 10".into());
