@@ -8,9 +8,11 @@ mod caller;
 mod envelope;
 mod ids;
 mod setting;
+mod transport_kind;
 
 pub use audience::{Audience, Subject};
 pub use caller::Caller;
 pub use envelope::{Class, Envelope, Priority};
 pub use ids::{BadMessageId, ConnectionId, GroupName, HubName, MessageId, UserId};
 pub use setting::BadSetting;
+pub use transport_kind::TransportKind;

@@ -4,18 +4,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::activity::Activity;
 use super::config::Settings;
 use super::end::End;
 use super::node::Connections;
 use super::outbox::Outbox;
 use super::sink::{Outlet, Source};
-use crate::model::{Caller, ConnectionId, GroupName, HubName};
+use crate::model::{Caller, ConnectionId, GroupName, HubName, TransportKind};
 use crate::protocol::{Protocol, encode};
 
 mod sending;
@@ -30,6 +31,8 @@ pub struct NewConnection {
     pub caller: Arc<Caller>,
     /// The peer's address, for bounds per caller.
     pub peer: Option<IpAddr>,
+    /// How its bytes travel.
+    pub transport: TransportKind,
     /// The hub's settings.
     pub settings: Arc<Settings>,
     /// Whether binary protocols may be spoken (not over Server-Sent Events).
@@ -70,6 +73,7 @@ pub struct Connection {
     pub(super) replacement: Mutex<Option<Box<dyn Source>>>,
     pub(super) groups: Mutex<Vec<GroupName>>,
     pub(super) clock: Clock,
+    pub(super) activity: Activity,
     protocol: AtomicU8,
     received: AtomicU64,
     acked: AtomicU64,
@@ -104,6 +108,8 @@ impl Connection {
         let clock = Clock::default();
         clock.opened_ms.store(now, Ordering::Relaxed);
         clock.pinged_ms.store(now, Ordering::Relaxed);
+        let activity = Activity::default();
+        activity.received(now);
         Self {
             new,
             node,
@@ -115,6 +121,7 @@ impl Connection {
             replacement: Mutex::default(),
             groups: Mutex::default(),
             clock,
+            activity,
             protocol: AtomicU8::new(NO_PROTOCOL),
             received: AtomicU64::new(0),
             acked: AtomicU64::new(0),
@@ -137,6 +144,17 @@ impl Connection {
     /// Who is behind it.
     pub fn caller(&self) -> &Arc<Caller> {
         &self.new.caller
+    }
+
+    /// How its bytes travel.
+    pub fn transport(&self) -> TransportKind {
+        self.new.transport
+    }
+
+    /// Since it was opened.
+    pub fn age(&self) -> Duration {
+        let opened = self.clock.opened_ms.load(Ordering::Relaxed);
+        Duration::from_millis(self.node.now_ms().saturating_sub(opened))
     }
 
     /// Whether binary protocols may be spoken.
@@ -211,6 +229,9 @@ impl Connection {
 
     /// A complete message of the client has been read. `ping` arms the client timeout (5.8).
     pub fn heard(&self, ping: bool) {
+        if ping {
+            self.activity.pinged();
+        }
         if ping || self.clock.heard_ms.load(Ordering::Relaxed) != 0 {
             self.clock.heard_ms.store(self.node.now_ms(), Ordering::Relaxed);
         }
@@ -259,6 +280,7 @@ impl Connection {
             sink.shutdown();
         }
         self.node.unpark(self);
+        self.activity.received(self.node.coarse_ms());
         self.node.metrics().resumed.inc();
         self.wake(wake);
         self.wake_session();
@@ -272,6 +294,7 @@ impl Connection {
 
     /// Long polling: whether a poll is open. Without one the disconnect timeout runs.
     pub fn set_polled(&self, polled: bool) {
+        self.activity.received(self.node.coarse_ms());
         let since = if polled { 0 } else { self.node.now_ms() };
         self.clock.unpolled_ms.store(since, Ordering::Relaxed);
     }

@@ -19,6 +19,10 @@ pub struct Metrics {
     pub skipped_pings: IntCounter,
     /// Connections that were not parked because of a bound.
     pub not_parked: IntCounter,
+    /// Connections of which nothing was received for the threshold, at the last sweep.
+    pub stale: IntGauge,
+    /// Probes of such connections.
+    pub probed: IntCounter,
     /// Writes of the flusher that found the socket full.
     pub blocked_writes: IntCounter,
 }
@@ -57,6 +61,11 @@ impl Metrics {
             not_parked: counter(
                 "connections_not_parked_total",
                 "Lost stateful connections over a bound of parking",
+            )?,
+            stale: gauge("connections_stale", "Connections long silent, at the last sweep")?,
+            probed: counter(
+                "connections_probes_total",
+                "Pings that asked a long silent connection whether anybody is there",
             )?,
             blocked_writes: counter(
                 "connections_blocked_writes_total",

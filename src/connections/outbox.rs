@@ -82,6 +82,8 @@ pub(super) struct Outbox {
     sequence: Option<Bytes>,
     pong: Option<Bytes>,
     ack: Option<Bytes>,
+    /// The stamp of a transport ping that is due; see [`super::Sink::ping_frame`].
+    ping: Option<u64>,
     replay: Option<Box<Replay>>,
     closing: Option<Closing>,
     /// The flusher has it on its list, or waits for its socket: it comes in any case.
@@ -92,8 +94,25 @@ pub(super) struct Outbox {
     held_back: bool,
     /// Frames have left since somebody asked.
     changed: bool,
+    pub(super) tally: Tally,
     /// Since when no byte could be written although some wait, in milliseconds of the node.
     pub(super) stuck_since_ms: Option<u64>,
+}
+
+/// What has been handed to the transport since the opening.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// Frames of every kind; each stands for a write that went through.
+    pub(super) frames: u64,
+    /// Messages of types 1 to 5, counted when they leave for the first time.
+    pub(super) messages: u64,
+}
+
+impl Tally {
+    fn count(&mut self, frame: &Frame) {
+        self.frames += 1;
+        self.messages += u64::from(frame.is_tracked());
+    }
 }
 
 /// An outbox that takes no more frames.
@@ -203,6 +222,7 @@ impl Outbox {
         self.begun = None;
         self.pong = None;
         self.ack = None;
+        self.ping = None;
         self.stuck_since_ms = None;
         self.outlet = Some(outlet);
         true
@@ -233,6 +253,15 @@ impl Outbox {
 
     pub(super) fn set_ack(&mut self, frame: Bytes) -> Wake {
         self.ack = Some(frame);
+        self.mark()
+    }
+
+    /// A transport ping goes out before the next frame, where the transport has such a thing.
+    pub(super) fn set_ping(&mut self, stamp: u64) -> Wake {
+        if self.closing.is_some() || !matches!(self.outlet, Some(Outlet::Direct(_))) {
+            return Wake::Nobody;
+        }
+        self.ping = Some(stamp);
         self.mark()
     }
 
@@ -270,6 +299,7 @@ impl Outbox {
                 break;
             }
             bytes += frame.len();
+            self.tally.count(frame);
             taken.extend(self.waiting.pop_front());
         }
         self.stuck_since_ms = None;

@@ -81,7 +81,10 @@ impl Pipe {
         let Some(source) = &mut self.source else { return Poll::Pending };
         match source.poll_read(cx, buffer) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Inbound::Data) => Poll::Ready(Read::Data),
+            Poll::Ready(Inbound::Data) => {
+                self.connection.activity.received(self.connection.node.coarse_ms());
+                Poll::Ready(Read::Data)
+            }
             Poll::Ready(Inbound::Closed) => {
                 self.connection.end(End::ClientLeft);
                 self.poll_read(cx, buffer)

@@ -29,6 +29,8 @@ pub(super) struct Farewell {
     error: Option<String>,
     /// Calls may finish and answer before the Close.
     patient: bool,
+    /// Its name among the reasons that are counted.
+    reason: &'static str,
     /// `on_connected` failed, so `on_disconnected` does not run.
     unwelcome: bool,
 }
@@ -36,6 +38,15 @@ pub(super) struct Farewell {
 impl Farewell {
     /// The connection has ended.
     pub(super) fn after(end: &End, detailed: bool) -> Self {
+        Self { reason: end.name(), ..Self::told_after(end, detailed) }
+    }
+
+    /// A short name for metric labels, from a closed list.
+    pub(super) fn reason(&self) -> &'static str {
+        self.reason
+    }
+
+    fn told_after(end: &End, detailed: bool) -> Self {
         match end {
             // Seen by a long poll that is still open, never by a WebSocket.
             End::ClientLeft => Self::plain(None, true),
@@ -52,6 +63,11 @@ impl Farewell {
                     .to_owned(),
                 detailed,
             ),
+            End::Stale => Self::fault(
+                "OperationCanceledException",
+                "Nothing was heard of the client for too long.".to_owned(),
+                detailed,
+            ),
             End::Expired => Self::plain(None, true),
             End::Asked { reason, allow_reconnect } => Self::plain(reason.clone(), *allow_reconnect),
             End::Stopping => Self { patient: true, ..Self::plain(None, true) },
@@ -62,19 +78,19 @@ impl Farewell {
     pub(super) fn fault(kind: &'static str, text: String, detailed: bool) -> Self {
         let told = HubError::of_kind(kind, text.clone()).told(CLOSED_WITH_ERROR, detailed);
         let close = Close { error: Some(told), allow_reconnect: true };
-        Self { error: Some(text), ..Self::with(Some(close)) }
+        Self { error: Some(text), reason: "protocol_error", ..Self::with(Some(close)) }
     }
 
     /// The client said Close; its error goes to the hub only.
     pub(super) fn left(error: Option<String>) -> Self {
-        Self { error, ..Self::plain(None, false) }
+        Self { error, reason: End::ClientLeft.name(), ..Self::plain(None, false) }
     }
 
     /// The hub does not want the client, or cannot have it.
     fn unwelcome(error: &HubError, detailed: bool) -> Self {
         let told = error.told(CLOSED_WITH_ERROR, detailed);
         let close = Close { error: Some(told), allow_reconnect: false };
-        Self { unwelcome: true, ..Self::with(Some(close)) }
+        Self { unwelcome: true, reason: "unwelcome", ..Self::with(Some(close)) }
     }
 
     fn plain(error: Option<String>, allow_reconnect: bool) -> Self {
@@ -86,7 +102,7 @@ impl Farewell {
     }
 
     fn with(close: Option<Close>) -> Self {
-        Self { close, error: None, patient: false, unwelcome: false }
+        Self { close, error: None, patient: false, reason: "unknown", unwelcome: false }
     }
 }
 

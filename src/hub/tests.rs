@@ -8,3 +8,4 @@ mod questions;
 mod stateful;
 mod streams;
 mod uploads;
+mod visits;

@@ -24,11 +24,13 @@ use crate::connections::{
 use crate::delivery::Delivery;
 use crate::hub::tests::hub::TestHub;
 use crate::model::Caller;
+use crate::model::TransportKind;
 
 pub(super) struct World {
     pub(super) host: Arc<HubHost<TestHub>>,
     pub(super) node: Arc<Connections>,
     pub(super) tasks: TaskTracker,
+    pub(super) metrics: Metrics,
     stop: CancellationToken,
 }
 
@@ -55,7 +57,7 @@ impl World {
         change(&mut options);
         let metrics = Metrics::new(&registry).unwrap();
         let host = HubHost::new(TestHub::default(), options, delivery, &metrics);
-        Self { host, node, tasks, stop }
+        Self { host, node, tasks, metrics, stop }
     }
 
     /// What the hub's callbacks and methods wrote down.
@@ -70,6 +72,7 @@ impl World {
             hub: "hub".into(),
             caller: Arc::new(caller),
             peer: None,
+            transport: TransportKind::WebSockets,
             settings: Arc::new(Settings::default()),
             binary: query != "text-only",
             pings: true,

@@ -60,6 +60,7 @@ impl Connection {
             let (flushed, wake) = outbox.release(bounds);
             appended = outbox.append(frame, bounds);
             let changed = outbox.take_changed();
+            self.note_written(&outbox);
             drop(outbox);
             self.after_flush(flushed, changed);
             self.wake(wake);
@@ -117,6 +118,8 @@ impl Connection {
 
     /// A pong of the transport; a newer one replaces one that still waits.
     pub fn send_pong(self: &Arc<Self>, frame: bytes::Bytes) {
+        self.activity.received(self.node.coarse_ms());
+        self.activity.pinged();
         let wake = self.outbox.lock().set_pong(frame);
         self.wake(wake);
     }
@@ -125,7 +128,12 @@ impl Connection {
     /// At least one frame, more while they stay within `bytes_max`.
     pub async fn pull(&self, bytes_max: usize) -> Pulled {
         loop {
-            let pulled = self.outbox.lock().pull(bytes_max, self.node.bounds());
+            let pulled = {
+                let mut outbox = self.outbox.lock();
+                let pulled = outbox.pull(bytes_max, self.node.bounds());
+                self.note_written(&outbox);
+                pulled
+            };
             if let Some(pulled) = pulled {
                 self.room_made();
                 return pulled;
@@ -142,6 +150,7 @@ impl Connection {
             outbox.stuck_since_ms = Some(self.node.now_ms());
         }
         let changed = outbox.take_changed();
+        self.note_written(&outbox);
         drop(outbox);
         self.after_flush(flushed, changed);
         flushed
@@ -157,9 +166,15 @@ impl Connection {
         let mut outbox = self.outbox.lock();
         let (flushed, wake) = outbox.release(self.node.bounds());
         let changed = outbox.take_changed();
+        self.note_written(&outbox);
         drop(outbox);
         self.after_flush(flushed, changed);
         self.wake(wake);
+    }
+
+    /// For whoever watches: copies under the lock that is held anyway.
+    fn note_written(&self, outbox: &Outbox) {
+        self.activity.written(outbox.tally, self.node.coarse_ms());
     }
 
     fn after_flush(&self, flushed: Flushed, changed: bool) {

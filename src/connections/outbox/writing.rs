@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use smallvec::SmallVec;
 
 use super::{Bounds, Flushed, Outbox, Wake};
@@ -68,8 +68,12 @@ impl Outbox {
     /// One vectored write. None when there is nothing to write; `Ok(false)` when the socket is full.
     fn write_once(&mut self, bounds: &Bounds) -> Option<Result<bool, ()>> {
         if self.begun.is_none() {
-            self.begun =
-                self.sequence.take().or_else(|| self.pong.take()).or_else(|| self.ack.take());
+            self.begun = self
+                .sequence
+                .take()
+                .or_else(|| self.pong.take())
+                .or_else(|| self.ack.take())
+                .or_else(|| self.take_ping());
         }
         let Some((outcome, total)) = self.write_slices() else {
             let Some(Outlet::Direct(sink)) = &self.outlet else { return None };
@@ -86,6 +90,14 @@ impl Outbox {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Some(Ok(false)),
             Err(error) if error.kind() == ErrorKind::Interrupted => Some(Ok(true)),
             Err(_) => Some(Err(())),
+        }
+    }
+
+    fn take_ping(&mut self) -> Option<Bytes> {
+        let stamp = self.ping.take()?;
+        match &self.outlet {
+            Some(Outlet::Direct(sink)) => sink.ping_frame(stamp),
+            Some(Outlet::Pulled) | None => None,
         }
     }
 
@@ -132,6 +144,7 @@ impl Outbox {
             }
             written -= begun.len();
             self.begun = None;
+            self.tally.frames += 1;
         }
         let mut released = 0;
         while written > 0 {
@@ -141,6 +154,7 @@ impl Outbox {
                 None => {
                     let Some(frame) = self.waiting.pop_front() else { break };
                     released += frame.len();
+                    self.tally.count(&frame);
                     if let Some(replay) = &mut self.replay
                         && frame.is_tracked()
                     {
