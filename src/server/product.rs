@@ -11,12 +11,14 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::builder::{Builder, Server};
+use super::gate::KeyGate;
 use super::options::{HubRouteOptions, ServerOptions};
 use crate::auth::{Anonymous, Authenticator, KeyNotice, Keys};
 use crate::conduit::{self, TaskDirectory};
 use crate::config::{Config, HubConfig};
 use crate::hub::bench::BenchHub;
 use crate::hub::catalogue::Authentication;
+use crate::observability::{self, Observed};
 use crate::publish::{self, Door, Observer, Publish, TaskRegister};
 
 const BENCH: &str = "bench";
@@ -105,7 +107,14 @@ pub(super) fn build(config: &Config, keys: &Keys) -> Result<(Server, Door), AnyE
         bench: bench.is_some(),
         metrics: publish::Metrics::new(&registry, names.iter().map(String::as_str))?,
     });
-    Ok((server.merge(routes), door))
+    let health = server.health().clone();
+    let observed = observability::router(Observed {
+        connections: server.connections.clone(),
+        queue: None,
+        ready: Arc::new(move || health.is_ready()),
+        gate: Arc::new(KeyGate::new(keys)),
+    });
+    Ok((server.merge(routes).merge(observed), door))
 }
 
 fn route(own: &HubConfig, authenticator: Arc<dyn Authenticator>) -> HubRouteOptions {
