@@ -7,6 +7,7 @@
 //! backplane; `fan_out` finds its readers here. `members` keeps who is in which group, and
 //! `questions` waits for what single clients answer.
 
+mod config;
 mod fan_out;
 mod json_event;
 mod members;
@@ -15,6 +16,7 @@ mod outlet;
 mod questions;
 
 pub use crate::backplane::Reach;
+pub use config::{BatchingConfig, Config};
 pub use json_event::{BadArguments, event_from_json, event_of_text};
 pub use metrics::Metrics;
 pub use outlet::{Delivery, DeliveryError};

@@ -8,6 +8,7 @@ use super::hub::HubConfig;
 use super::server::ServerConfig;
 use crate::auth::{self, Secret, ServiceKeyConfig, VirtualKeyConfig};
 use crate::connections;
+use crate::delivery;
 use crate::model::BadSetting;
 use crate::publish;
 use crate::transport::{self, Cors};
@@ -24,6 +25,10 @@ pub struct Config {
     pub cors: Cors,
     /// Connections and their outboxes.
     pub connections: connections::Config,
+    /// Acknowledged messages.
+    pub delivery: delivery::Config,
+    /// Events that travel together.
+    pub batching: delivery::BatchingConfig,
     /// Sockets.
     pub transport: transport::Config,
     /// The back end's door.
@@ -41,6 +46,8 @@ impl Default for Config {
             auth: auth::Config::default(),
             cors: Cors::default(),
             connections: connections::Config::default(),
+            delivery: delivery::Config::default(),
+            batching: delivery::BatchingConfig::default(),
             transport: transport::Config::default(),
             publish: publish::Config::default(),
             hubs: hubs.map(|(name, hub)| (name.to_owned(), hub)).into(),
@@ -71,6 +78,8 @@ impl Config {
             found.push(named(&problem));
         }
         found.extend(self.connections.check());
+        found.extend(self.delivery.check());
+        found.extend(self.batching.check());
         if let Err(problem) = self.transport.check() {
             found.push(named(&problem));
         }
