@@ -18,8 +18,6 @@ mod queue;
 mod routes;
 mod shape;
 mod statistics;
-#[cfg(test)]
-mod tests;
 
 pub use access::{Access, Gate};
 pub use judgement::Status;

@@ -294,7 +294,9 @@ impl Connection {
 
     /// Long polling: whether a poll is open. Without one the disconnect timeout runs.
     pub fn set_polled(&self, polled: bool) {
-        self.activity.received(self.node.coarse_ms());
+        if polled {
+            self.activity.received(self.node.coarse_ms());
+        }
         let since = if polled { 0 } else { self.node.now_ms() };
         self.clock.unpolled_ms.store(since, Ordering::Relaxed);
     }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::connection::Connection;
@@ -68,7 +69,7 @@ impl Connection {
             idle: since(self.activity.last_ms()),
             silent,
             stale: self.is_watched() && silent >= self.node.config().stale_after(),
-            parked: !self.is_watched(),
+            parked: self.clock.parked_ms.load(Ordering::Acquire) != 0,
             messages_sent: self.activity.messages_sent(),
             messages_acknowledged: self.activity.messages_acknowledged(),
             round_trip: self.activity.round_trip(),

@@ -1,4 +1,6 @@
-//! What the routes show, and to whom.
+//! What the routes of health show, and to whom.
+
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,12 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::*;
-use crate::connections::{
+use conduit_realtime::connections::{
     self, Config, Connection, Connections, Inbound, NewConnection, Outlet, Pipe, Settings, Source,
 };
-use crate::model::{Caller, TransportKind};
-use crate::protocol::Protocol;
+use conduit_realtime::model::{Caller, TransportKind};
+use conduit_realtime::observability::{
+    Access, Breakers, CircuitState, Gate, Observed, QueueProbe, QueueReport, router,
+};
+use conduit_realtime::protocol::Protocol;
 
 struct World {
     node: Arc<Connections>,
