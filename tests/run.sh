@@ -11,6 +11,9 @@ mkdir -p "$reports"
 
 all_suites=(format lint rust docs licences release conformance stories browser python java go judge slow-reader fuzz)
 suites=("${@:-${all_suites[@]}}")
+# What the caller's environment says must not reach the servers and builds under test.
+unset CARGO_TARGET_DIR CONDUIT_CONFIG CONDUIT_SERVICE_KEY
+for variable in $(compgen -e CONDUIT__); do unset "$variable"; done
 fuzz_seconds=${FUZZ_SECONDS:-20}
 passed=0 failed=0 skipped=0
 children=()
@@ -22,7 +25,7 @@ suite_format() { cargo fmt --all --check; }
 
 suite_lint() { cargo clippy --locked --all-targets -- -D warnings; }
 
-suite_rust() { cargo test --locked; }
+suite_rust() { cargo test --locked --no-fail-fast; }
 
 suite_docs() {
   RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps && python3 tests/check_links.py
@@ -36,7 +39,7 @@ suite_licences() {
 suite_release() { cargo build --locked --release --bins --example conformance_server; }
 
 suite_conformance() {
-  npm_ci tests/conformance || return
+  node_20 && npm_ci tests/conformance || return
   # Most of the time is spent waiting for time-outs, so both profiles run at the same time.
   conformance_profile default > "$reports/conformance-default.log" 2>&1 &
   local first=$!
@@ -59,7 +62,7 @@ suite_conformance() {
 conformance_profile() { # PROFILE [server options]
   local profile=$1
   shift
-  serve "$project/target/release/examples/conformance_server" "$(free_port)" "$@" || return
+  serve "$project/target/release/examples/conformance_server" 0 "$@" || return
   (cd tests/conformance && timeout 600 node run.mjs --url "$url" --profile "$profile" --compare recorded --slow)
   local code=$?
   stop_server
@@ -67,19 +70,19 @@ conformance_profile() { # PROFILE [server options]
 }
 
 suite_stories() {
-  npm_ci tests/clients/node || return
+  node_20 && npm_ci tests/clients/node || return
   # Tests that measure time run beside one other file at most.
   (cd tests/clients/node && timeout 900 node --test --test-concurrency=2 --test-reporter=tap)
 }
 
 suite_browser() {
   debian chromium chromium || { skip "no Chromium on this machine, and it cannot be installed"; return; }
-  npm_ci tests/clients/node && npm_ci tests/clients/browser || return
+  node_20 && npm_ci tests/clients/node && npm_ci tests/clients/browser || return
   (cd tests/clients/browser && timeout 300 node --test --test-reporter=tap)
 }
 
 suite_python() {
-  command -v python3 > /dev/null || { skip "no python3 on this machine"; return; }
+  python_3 || return
   against_bench_hub tests/clients/python/run.sh Broadcast
 }
 
@@ -95,7 +98,7 @@ suite_go() {
 
 suite_judge() {
   [ -n "${PEERS_DIR:-}" ] || { skip "the .NET peers are not on this machine (PEERS_DIR)"; return; }
-  serve "$project/target/release/examples/conformance_server" "$(free_port)" || return
+  serve "$project/target/release/examples/conformance_server" 0 || return
   timeout 300 "$PEERS_DIR/aspnet.sh" judge "$url"
   local code=$?
   stop_server
@@ -125,18 +128,34 @@ suite_fuzz() {
 
 skip() { echo "skipped: $1"; }
 
-debian() { # COMMAND PACKAGE: installs the package when the command is missing and this is root on Debian
-  command -v "$1" > /dev/null && return
+debian() { # COMMAND PACKAGE…: installs the packages when the command is missing and this is root on Debian
+  command -v "$1" > /dev/null || debian_install "${@:2}"
+}
+
+debian_install() { # PACKAGE…
   [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null || return
-  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" > /dev/null
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" > /dev/null
+}
+
+# Without these two a check would be no check, so their absence is a failure and not a skip.
+node_20() {
+  debian node nodejs npm && debian npm npm && node -e 'process.exit(Number(parseInt(process.versions.node) < 20))' && return
+  echo "FAIL: this suite needs Node 20 or newer with npm (Debian: apt-get install nodejs npm)"
+  return 1
+}
+
+python_3() {
+  local check='import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' # Debian has Python without ensurepip
+  python3 -c "$check" 2> /dev/null && return
+  debian_install python3 python3-venv && python3 -c "$check" && return
+  echo "FAIL: this suite needs Python 3.11 or newer with venv (Debian: apt-get install python3 python3-venv)"
+  return 1
 }
 
 npm_ci() { # FOLDER: installs when the lock file changed
   cmp -s "$1/package-lock.json" "$1/node_modules/.installed" && return
   (cd "$1" && npm ci --no-audit --no-fund --loglevel=error) && cp "$1/package-lock.json" "$1/node_modules/.installed"
 }
-
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 serve() { # COMMAND…: starts a server and waits for its address; sets url and server
   local out

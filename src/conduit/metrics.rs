@@ -2,6 +2,8 @@
 
 use prometheus::{IntCounter, IntGauge, Registry};
 
+use crate::model::Counting;
+
 /// Handles resolved once.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -12,11 +14,13 @@ pub struct Metrics {
 impl Metrics {
     /// Registers the room's metrics. Errors when the registry has them already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let tasks = IntGauge::new("conduit_tasks", "Tasks whose owner is known")?;
-        registry.register(Box::new(tasks.clone()))?;
-        let dropped = "Tasks that were forgotten before their time, because the directory was full";
-        let tasks_dropped = IntCounter::new("conduit_tasks_dropped_total", dropped)?;
-        registry.register(Box::new(tasks_dropped.clone()))?;
-        Ok(Self { tasks, tasks_dropped })
+        let counting = Counting(registry);
+        Ok(Self {
+            tasks: counting.gauge("conduit_tasks", "Tasks whose owner is known")?,
+            tasks_dropped: counting.counter(
+                "conduit_tasks_dropped_total",
+                "Tasks that were forgotten before their time, because the directory was full",
+            )?,
+        })
     }
 }

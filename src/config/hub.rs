@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::connections::Settings;
 use crate::hub::HubOptions;
 use crate::model::BadSetting;
-use crate::transport::Transports;
+use crate::transport::{self, Transports};
 
 /// From a tenth of a second to a day.
 const MS_RANGE: std::ops::RangeInclusive<u64> = 100..=86_400_000;
@@ -57,8 +57,9 @@ impl Default for HubConfig {
 
 impl HubConfig {
     /// The part that connections follow.
-    pub fn connection_settings(&self) -> Settings {
+    pub fn connection_settings(&self, transport: &transport::Config) -> Settings {
         Settings {
+            send_timeout: Duration::from_millis(transport.send_timeout_ms),
             keep_alive: Duration::from_millis(self.keep_alive_ms),
             client_timeout: Duration::from_millis(self.client_timeout_ms),
             handshake_timeout: Duration::from_millis(self.handshake_timeout_ms),
@@ -97,5 +98,19 @@ impl HubConfig {
             found.push(BadSetting::new(at("transports"), "must have at least one transport"));
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_send_timeout_of_sockets_holds_for_websockets_too() {
+        let transport = transport::Config { send_timeout_ms: 3_000, ..Default::default() };
+        let settings = HubConfig::default().connection_settings(&transport);
+        assert_eq!(settings.send_timeout, Duration::from_secs(3));
+        let defaults = HubConfig::default().connection_settings(&transport::Config::default());
+        assert_eq!(defaults, Settings::default());
     }
 }

@@ -121,8 +121,9 @@ fn on_defaults(tree: &Value) -> Result<Config, BadConfig> {
         lay(over, &mut whole);
         serde_json::from_value::<Config>(whole)
     };
-    let Err(error) = with(tree.clone()) else {
-        return with(tree.clone()).map_err(|error| BadConfig::one(error.to_string()));
+    let error = match with(tree.clone()) {
+        Ok(config) => return Ok(config),
+        Err(error) => error,
     };
     // The error does not say where. Types have been checked, so it is a number too large or an
     // unknown word in a list: each value alone shows which.

@@ -78,7 +78,7 @@ pub struct Connection {
     received: AtomicU64,
     acked: AtomicU64,
     /// Tasks that wait for room or for the end of the outbox.
-    waiters: AtomicU32,
+    pub(super) waiters: AtomicU32,
     room: Notify,
     ready: Notify,
 }
@@ -275,12 +275,14 @@ impl Connection {
         // Under the outbox's lock, so that the session never sees the outlet without the source.
         *self.replacement.lock() = Some(source);
         let wake = outbox.mark();
+        self.node.unpark(self);
         drop(outbox);
         if let Some(Outlet::Direct(sink)) = old {
             sink.shutdown();
         }
-        self.node.unpark(self);
         self.activity.received(self.node.coarse_ms());
+        // Its client could not speak while it was away.
+        self.heard(false);
         self.node.metrics().resumed.inc();
         self.wake(wake);
         self.wake_session();

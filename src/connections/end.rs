@@ -5,6 +5,14 @@
 pub enum End {
     /// The client ended its transport in good order: close frame, DELETE, stream closed.
     ClientLeft,
+    /// The client said Close.
+    ClientClosed,
+    /// The client broke the rules of the protocol, or a limit of it.
+    ClientFault,
+    /// The handshake failed.
+    HandshakeRefused,
+    /// The hub does not want the client, or cannot have it.
+    Unwelcome,
     /// The transport broke, and nobody may resume the connection.
     Lost,
     /// A write made no progress for the send timeout.
@@ -37,6 +45,10 @@ impl End {
     pub fn name(&self) -> &'static str {
         match self {
             Self::ClientLeft => "client_left",
+            Self::ClientClosed => "client_closed",
+            Self::ClientFault => "client_fault",
+            Self::HandshakeRefused => "handshake_refused",
+            Self::Unwelcome => "unwelcome",
             Self::Lost => "lost",
             Self::SendTimedOut => "send_timeout",
             Self::HandshakeTimedOut => "handshake_timeout",

@@ -13,11 +13,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
-use super::outbox::Flushed;
-use super::sink::Outlet;
+use super::sink::Sink;
 
 /// Writes between two yields: some hundred at about 5 µs let other tasks run every millisecond.
 const WRITES_PER_TURN: usize = 256;
+
+/// Connections whose sockets are full, each with the socket that is waited for.
+type Full = FuturesUnordered<BoxFuture<'static, (Arc<Connection>, Arc<dyn Sink>)>>;
 
 /// The list of one shard.
 #[derive(Default)]
@@ -52,22 +54,21 @@ impl Shard {
 
     /// Runs until `stop`. Drops its list then; sessions flush their own last words by themselves.
     pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut full: FuturesUnordered<BoxFuture<'static, Arc<Connection>>> =
-            FuturesUnordered::new();
+        let mut full = Full::new();
         let mut batch = Vec::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.wake.notified() => {}
-                Some(writable) = full.next(), if !full.is_empty() => {
-                    write(writable, &full);
+                Some((connection, sink)) = full.next(), if !full.is_empty() => {
+                    write(connection, Some(&sink), &full);
                     continue;
                 }
             }
             tokio::task::yield_now().await;
             std::mem::swap(&mut batch, &mut *self.dirty.lock());
             for (index, connection) in batch.drain(..).enumerate() {
-                write(connection, &full);
+                write(connection, None, &full);
                 if (index + 1) % WRITES_PER_TURN == 0 {
                     tokio::task::yield_now().await;
                 }
@@ -77,20 +78,11 @@ impl Shard {
 }
 
 /// Writes one outbox; when its socket is full, waits for it beside the others.
-fn write(
-    connection: Arc<Connection>,
-    full: &FuturesUnordered<BoxFuture<'static, Arc<Connection>>>,
-) {
-    if connection.flush_queued() != Flushed::Blocked {
-        return;
-    }
+fn write(connection: Arc<Connection>, waited_for: Option<&Arc<dyn Sink>>, full: &Full) {
+    let Some(sink) = connection.flush_queued(waited_for) else { return };
     connection.node.metrics().blocked_writes.inc();
-    let sink = match connection.outbox.lock().outlet() {
-        Some(Outlet::Direct(sink)) => sink.clone(),
-        Some(Outlet::Pulled) | None => return,
-    };
     full.push(Box::pin(async move {
         sink.writable().await;
-        connection
+        (connection, sink)
     }));
 }

@@ -1,6 +1,8 @@
 //! What this room counts.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+
+use crate::model::Counting;
 
 /// Handles resolved once; counting is one atomic addition.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct Metrics {
     pub stale: IntGauge,
     /// Probes of such connections.
     pub probed: IntCounter,
+    /// Joins refused because a connection was in as many groups as it may be.
+    pub groups_full: IntCounter,
     /// Writes of the flusher that found the socket full.
     pub blocked_writes: IntCounter,
 }
@@ -30,47 +34,42 @@ pub struct Metrics {
 impl Metrics {
     /// Registers the room's metrics. Errors when the registry has them already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
-        };
-        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
-        let ended = IntCounterVec::new(
-            Opts::new("connections_ended_total", "Ended connections by reason"),
-            &["reason"],
-        )?;
-        registry.register(Box::new(ended.clone()))?;
+        let counting = Counting(registry);
         Ok(Self {
-            open: gauge("connections_open", "Open connections, parked ones included")?,
-            parked: gauge("connections_parked", "Connections waiting for their client's return")?,
-            resumed: counter("connections_resumed_total", "Resumptions on a new socket")?,
-            ended,
-            dropped_volatile: counter(
+            open: counting.gauge("connections_open", "Open connections, parked ones included")?,
+            parked: counting
+                .gauge("connections_parked", "Connections waiting for their client's return")?,
+            resumed: counting
+                .counter("connections_resumed_total", "Resumptions on a new socket")?,
+            ended: counting.counters(
+                "connections_ended_total",
+                "Ended connections by reason",
+                &["reason"],
+            )?,
+            dropped_volatile: counting.counter(
                 "connections_volatile_dropped_total",
                 "Volatile frames dropped because an outbox was full",
             )?,
-            skipped_pings: counter(
+            skipped_pings: counting.counter(
                 "connections_pings_skipped_total",
                 "Pings skipped because an outbox was full",
             )?,
-            not_parked: counter(
+            not_parked: counting.counter(
                 "connections_not_parked_total",
                 "Lost stateful connections over a bound of parking",
             )?,
-            stale: gauge("connections_stale", "Connections long silent, at the last sweep")?,
-            probed: counter(
+            groups_full: counting.counter(
+                "connections_groups_full_total",
+                "Joins over the bound of groups of one connection",
+            )?,
+            stale: counting
+                .gauge("connections_stale", "Connections long silent, at the last sweep")?,
+            probed: counting.counter(
                 "connections_probes_total",
                 "Pings that asked a long silent connection whether anybody is there",
             )?,
-            blocked_writes: counter(
-                "connections_blocked_writes_total",
-                "Writes that found the socket full",
-            )?,
+            blocked_writes: counting
+                .counter("connections_blocked_writes_total", "Writes that found the socket full")?,
         })
     }
 }

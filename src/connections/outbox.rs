@@ -13,9 +13,12 @@ use super::frame::Frame;
 use super::replay::Replay;
 use super::sink::Outlet;
 
+mod tally;
 #[cfg(test)]
 mod tests;
 mod writing;
+
+pub(super) use tally::Tally;
 
 /// What bounds an outbox.
 #[derive(Debug)]
@@ -86,8 +89,7 @@ pub(super) struct Outbox {
     ping: Option<u64>,
     replay: Option<Box<Replay>>,
     closing: Option<Closing>,
-    /// The flusher has it on its list, or waits for its socket: it comes in any case.
-    queued: bool,
+    flusher: Flusher,
     /// A session is in its turn and will flush at the end.
     held: bool,
     /// Something was appended while `held`.
@@ -99,20 +101,16 @@ pub(super) struct Outbox {
     pub(super) stuck_since_ms: Option<u64>,
 }
 
-/// What has been handed to the transport since the opening.
+/// Whether the flusher comes in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    /// Frames of every kind; each stands for a write that went through.
-    pub(super) frames: u64,
-    /// Messages of types 1 to 5, counted when they leave for the first time.
-    pub(super) messages: u64,
-}
-
-impl Tally {
-    fn count(&mut self, frame: &Frame) {
-        self.frames += 1;
-        self.messages += u64::from(frame.is_tracked());
-    }
+enum Flusher {
+    /// Not unless it is told.
+    #[default]
+    Away,
+    /// It has the connection on its list.
+    Listed,
+    /// It waits until this outlet's socket takes more.
+    Waiting,
 }
 
 /// An outbox that takes no more frames.
@@ -208,6 +206,8 @@ impl Outbox {
 
     /// Takes the outlet away; frames wait from now on.
     pub(super) fn detach(&mut self) -> Option<Outlet> {
+        // Whoever waits for the old socket does not come for the next one.
+        self.flusher = Flusher::Away;
         self.begun = None;
         self.stuck_since_ms = None;
         self.changed = true;
@@ -247,6 +247,10 @@ impl Outbox {
     }
 
     pub(super) fn set_pong(&mut self, frame: Bytes) -> Wake {
+        // Nothing may follow a close frame (RFC 6455, 5.5.1).
+        if self.closing.is_some() {
+            return Wake::Nobody;
+        }
         self.pong = Some(frame);
         self.mark()
     }
@@ -363,9 +367,9 @@ impl Outbox {
                 self.held_back = true;
                 Wake::Nobody
             }
-            Some(Outlet::Direct(_)) if self.queued => Wake::Nobody,
+            Some(Outlet::Direct(_)) if self.flusher != Flusher::Away => Wake::Nobody,
             Some(Outlet::Direct(_)) => {
-                self.queued = true;
+                self.flusher = Flusher::Listed;
                 Wake::Flusher
             }
         }

@@ -86,7 +86,13 @@ impl Pipe {
                 Poll::Ready(Read::Data)
             }
             Poll::Ready(Inbound::Closed) => {
-                self.connection.end(End::ClientLeft);
+                // What the old socket's client says counts no more once a new one is here (5.12).
+                if self.connection.replacement.lock().is_some() {
+                    self.source = None;
+                    self.connection.signal.store(true, Ordering::Release);
+                } else {
+                    self.connection.end(End::ClientLeft);
+                }
                 self.poll_read(cx, buffer)
             }
             Poll::Ready(Inbound::Lost) => {
@@ -105,9 +111,9 @@ impl Pipe {
             return;
         }
         outbox.detach();
-        let may_park = outbox.is_stateful() && !outbox.is_closing();
-        drop(outbox);
-        if !may_park {
+        // Still under the lock: a new socket that comes now must find the connection parked, or it
+        // would be parked with its socket attached and ended a few seconds later.
+        if !outbox.is_stateful() || outbox.is_closing() {
             self.connection.end(End::Lost);
         } else if !self.connection.node.park(&self.connection) {
             self.connection.end(End::NotResumed);
@@ -126,34 +132,27 @@ impl Pipe {
         .await
     }
 
-    /// Ends the connection for good: an optional Close, the transport's close frame after all that
-    /// waits, then the client's answer, all within the close timeout (or, for a client that polls,
-    /// the disconnect timeout).
-    pub async fn finish(mut self, close: Option<&Close>, code: u16) {
+    /// Ends the connection for good, with this reason unless it has one: an optional Close, the
+    /// transport's close frame after all that waits, then the client's answer, all within the close
+    /// timeout (or, for a client that polls, the disconnect timeout).
+    pub async fn finish(mut self, why: End, close: Option<&Close>, code: u16) {
         let connection = self.connection.clone();
-        let gone = match connection.ended() {
-            Some(End::ClientLeft) => Some(LAST_POLL),
-            Some(End::Lost | End::NotResumed | End::SendTimedOut) => Some(Duration::ZERO),
-            _ => None,
-        };
-        connection.end(End::Asked { reason: None, allow_reconnect: false });
+        connection.end(why);
         connection.node.unpark(&connection);
+        // A socket that came just before the end: nobody will read it but this.
+        if let Some(source) = connection.replacement.lock().take() {
+            self.source = Some(source);
+        }
         let (pulled, sink) = match connection.outbox.lock().outlet() {
             Some(Outlet::Pulled) => (true, None),
             Some(Outlet::Direct(sink)) => (false, Some(sink.clone())),
             None => return,
         };
-        // Nobody reads what follows the client's close frame.
-        if let Some(close) = close.filter(|_| pulled || gone.is_none()) {
+        let (limit, listens) = self.last_words(pulled);
+        if let Some(close) = close.filter(|_| listens) {
             let protocol = connection.protocol().unwrap_or(Protocol::Json);
             connection.send_unbounded(Frame::untracked(encode::close(protocol, close)));
         }
-        let settings = &connection.new.settings;
-        let limit = match gone {
-            Some(last) if pulled => last,
-            None if pulled => settings.disconnect_timeout,
-            _ => settings.close_timeout,
-        };
         let in_order = async {
             connection.close_outbox(code).await;
             if !pulled {
@@ -165,6 +164,21 @@ impl Pipe {
             Some(sink) if timely => sink.shutdown(),
             Some(sink) => sink.reset(),
             None => {}
+        }
+    }
+
+    /// How long to wait for the client to take the last words, and whether it can read a Close.
+    fn last_words(&self, pulled: bool) -> (Duration, bool) {
+        let settings = &self.connection.new.settings;
+        match self.connection.ended() {
+            Some(End::ClientLeft) if pulled => (LAST_POLL, true),
+            // Nobody reads what follows the client's close frame.
+            Some(End::ClientLeft) => (settings.close_timeout, false),
+            // It has taken nothing for long enough, or is not there at all.
+            Some(End::Lost | End::NotResumed | End::SendTimedOut) => (Duration::ZERO, pulled),
+            Some(End::TooSlow) => (settings.close_timeout, true),
+            _ if pulled => (settings.disconnect_timeout, true),
+            _ => (settings.close_timeout, true),
         }
     }
 
@@ -190,6 +204,7 @@ impl Drop for Pipe {
     fn drop(&mut self) {
         self.connection.end(End::Lost);
         self.connection.node.unpark(&self.connection);
+        drop(self.connection.replacement.lock().take());
         self.connection.outbox.lock().dispose(self.connection.node.bounds());
         // A transport that pulls learns that nothing will come.
         self.connection.wake(Wake::Puller);

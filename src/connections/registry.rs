@@ -112,6 +112,7 @@ impl Registry {
             return Ok(Some(false));
         }
         if own.len() >= max {
+            self.node.metrics().groups_full.inc();
             return Err(GroupFull { max });
         }
         own.push(group.clone());

@@ -59,7 +59,7 @@ pub enum Outlet {
 /// What a client asked for when it opened its connection.
 #[derive(Clone, Debug, Default)]
 pub struct Opening {
-    /// The query of the request without `id` and `access_token`, still percent-encoded.
+    /// The query of the request without the token and credentials, still percent-encoded.
     pub query: Box<str>,
     /// The peer's address, when the transport knows it.
     pub peer: Option<SocketAddr>,

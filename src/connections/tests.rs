@@ -63,6 +63,7 @@ async fn a_connection_may_only_be_in_so_many_groups() {
     }
     let full = registry.join(&"a".into(), &"i".into());
     assert_eq!(full, Err(GroupFull { max: 2 }));
+    assert_eq!(world.node.metrics().groups_full.get(), 1);
     registry.leave(&"a".into(), &"g".into());
     assert!(registry.join(&"a".into(), &"i".into()).is_ok());
 }
@@ -174,6 +175,11 @@ async fn a_write_without_progress_for_ten_seconds_ends_the_connection() {
     assert_eq!(client.read().await, Read::Ended(End::SendTimedOut));
     assert!(world.elapsed() >= Duration::from_secs(10));
     assert!(world.elapsed() <= Duration::from_secs(13));
+    // It has had its time: the socket does not wait for it again.
+    let (socket, before) = (client.socket.clone(), world.elapsed());
+    client.finish(None).await;
+    assert!(socket.was_reset.load(Ordering::Relaxed));
+    assert_eq!(world.elapsed(), before);
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,6 +202,17 @@ async fn a_session_waits_for_room_and_no_longer_than_the_send_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_gives_up_waiting_for_room_is_not_counted_any_more() {
+    let world = World::with(Config { outbox_messages_max: 1, ..Config::default() });
+    let client = world.client("a");
+    client.socket.stop_reading();
+    client.connection.send(frame("a")).await.unwrap();
+    let sending = client.connection.send(frame("b"));
+    assert!(tokio::time::timeout(Duration::from_secs(1), sending).await.is_err());
+    assert_eq!(client.connection.waiters.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_stateful_connection_waits_for_its_client_and_goes_on_where_it_was() {
     let world = World::new();
     let registry = Registry::new(world.node.clone());
@@ -209,14 +226,73 @@ async fn a_lost_stateful_connection_waits_for_its_client_and_goes_on_where_it_wa
     assert_eq!(world.node.metrics().parked.get(), 1);
     registry.fan_out(&Audience::all(), |_| Some(frame("b")));
 
-    let socket = Arc::new(FakeSocket::default());
-    client.script = Script::default();
-    let source = Box::new(client.script.clone());
-    client.connection.resume(source, Outlet::Direct(socket.clone())).unwrap();
+    client.resume();
     assert_eq!(client.read().await, Read::Resumed);
-    client.socket = socket;
     client.expect("{\"type\":9,\"sequenceId\":1}ab").await;
     assert_eq!(world.node.metrics().parked.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_socket_need_not_wait_for_the_old_one_that_is_full() {
+    let world = World::new();
+    let mut client = world.client_of("a", Caller::default(), Settings::default(), true);
+    client.socket.stop_reading();
+    client.connection.send(frame("a")).await.unwrap();
+    client.expect("").await;
+    client.script.lose();
+    assert_eq!(client.read_within(Duration::from_millis(1)).await, None);
+    // Nobody ever says that the old socket takes more.
+    client.resume();
+    client.expect("{\"type\":9,\"sequenceId\":1}a").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_socket_wins_over_the_last_words_of_the_old_one() {
+    let world = World::new();
+    let mut client = world.client_of("a", Caller::default(), Settings::default(), true);
+    client.script.close();
+    client.resume();
+    // The session reads the old socket in the moment before it is told of the new one.
+    client.connection.signal.store(false, Ordering::Relaxed);
+    assert_eq!(client.read().await, Read::Resumed);
+    assert_eq!(client.connection.ended(), None);
+}
+
+#[tokio::test]
+async fn a_socket_that_comes_while_the_old_one_is_lost_leaves_nobody_parked() {
+    let world = World::new();
+    for round in 0..2_000 {
+        let mut client = world.client_of("a", Caller::default(), Settings::default(), true);
+        client.script.lose();
+        let connection = client.connection.clone();
+        let start = Arc::new(std::sync::Barrier::new(2));
+        let ready = start.clone();
+        let resuming = std::thread::spawn(move || {
+            ready.wait();
+            // A few steps more each time, so that every moment of the loss is met.
+            (0..round).for_each(|_| std::hint::spin_loop());
+            let outlet = Outlet::Direct(Arc::new(FakeSocket::default()));
+            connection.resume(Box::new(Script::default()), outlet).unwrap();
+        });
+        start.wait();
+        assert_eq!(client.read().await, Read::Resumed);
+        resuming.join().unwrap();
+        assert_eq!(world.node.metrics().parked.get(), 0, "in round {round}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_without_a_socket_is_no_silence_of_the_client() {
+    let world = World::new();
+    let settings = Settings { client_timeout: Duration::from_secs(12), ..Settings::default() };
+    let mut client = world.client_of("a", Caller::default(), settings, true);
+    client.connection.heard(true);
+    client.script.lose();
+    assert_eq!(client.read_within(Duration::from_secs(14)).await, None, "parked");
+    client.resume();
+    assert_eq!(client.read().await, Read::Resumed);
+    assert_eq!(client.read_within(Duration::from_secs(11)).await, None);
+    assert_eq!(client.read().await, Read::Ended(End::ClientTimedOut));
 }
 
 #[tokio::test(start_paused = true)]

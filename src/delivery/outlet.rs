@@ -46,7 +46,7 @@ impl Delivery {
         tasks: TaskTracker,
     ) -> Arc<Self> {
         let registries = hubs.into_iter().map(|hub| (hub, Registry::new(node.clone()))).collect();
-        let questions = Questions::new(metrics.questions_open.clone());
+        let questions = Questions::new(&metrics);
         Arc::new(Self { backplane, registries, questions, metrics, tasks })
     }
 

@@ -1,14 +1,15 @@
 //! Client results: one client is asked, and somebody waits for its answer (section 5.7).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use prometheus::IntGauge;
+use prometheus::{IntCounter, IntGauge};
 use tokio::sync::oneshot;
 
+use super::metrics::Metrics;
 use super::outlet::{Delivery, DeliveryError};
 use crate::backplane::{Answer, Question};
 use crate::connections::{Connection, Frame};
@@ -60,12 +61,13 @@ pub(super) struct Questions {
     open: Mutex<Open>,
     next: AtomicU64,
     gauge: IntGauge,
+    refused: IntCounter,
 }
 
 #[derive(Default)]
 struct Open {
     by_id: HashMap<Box<str>, Pending>,
-    by_connection: HashMap<ConnectionId, Vec<Box<str>>>,
+    by_connection: HashMap<ConnectionId, HashSet<Box<str>>>,
 }
 
 struct Pending {
@@ -74,8 +76,13 @@ struct Pending {
 }
 
 impl Questions {
-    pub(super) fn new(gauge: IntGauge) -> Self {
-        Self { open: Mutex::default(), next: AtomicU64::new(1), gauge }
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        Self {
+            open: Mutex::default(),
+            next: AtomicU64::new(1),
+            gauge: metrics.questions_open.clone(),
+            refused: metrics.questions_refused.clone(),
+        }
     }
 
     fn begin(&self, connection: &ConnectionId) -> Option<(Box<str>, oneshot::Receiver<Answer>)> {
@@ -84,11 +91,12 @@ impl Questions {
         let (sender, receiver) = oneshot::channel();
         let mut open = self.open.lock();
         if open.by_id.len() >= OPEN_MAX {
+            self.refused.inc();
             return None;
         }
         let pending = Pending { connection: connection.clone(), answer: sender };
         open.by_id.insert(id.clone(), pending);
-        open.by_connection.entry(connection.clone()).or_default().push(id.clone());
+        open.by_connection.entry(connection.clone()).or_default().insert(id.clone());
         self.gauge.inc();
         Some((id, receiver))
     }
@@ -97,7 +105,7 @@ impl Questions {
         let mut open = self.open.lock();
         let pending = open.by_id.remove(id)?;
         if let Some(ids) = open.by_connection.get_mut(&pending.connection) {
-            ids.retain(|own| &**own != id);
+            ids.remove(id);
             if ids.is_empty() {
                 open.by_connection.remove(&pending.connection);
             }
@@ -111,12 +119,14 @@ impl Questions {
     }
 
     pub(super) fn connection_left(&self, connection: &ConnectionId) {
-        let ids = self.open.lock().by_connection.get(connection).cloned().unwrap_or_default();
-        for id in ids {
-            if let Some(pending) = self.take(&id) {
-                // Whoever asked may have given up.
-                let _ = pending.answer.send(Answer::Disconnected);
-            }
+        let mut open = self.open.lock();
+        let ids = open.by_connection.remove(connection).unwrap_or_default();
+        let left: Vec<_> = ids.iter().filter_map(|id| open.by_id.remove(id)).collect();
+        drop(open);
+        self.gauge.sub(left.len() as i64);
+        for pending in left {
+            // Whoever asked may have given up.
+            let _ = pending.answer.send(Answer::Disconnected);
         }
     }
 }
@@ -212,5 +222,28 @@ impl Delivery {
             let answered = delivery.ask_connection(&asked, &question).await;
             let _ = answer.send(answered.unwrap_or(Answer::Disconnected));
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_question_more_than_may_be_open_is_refused_and_the_asked_one_may_leave_at_once() {
+        let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
+        let questions = Questions::new(&metrics);
+        let (one, another) = (ConnectionId::from("one"), ConnectionId::from("another"));
+        let open: Vec<_> = (0..OPEN_MAX).map(|_| questions.begin(&one).unwrap()).collect();
+        assert!(questions.begin(&another).is_none());
+        assert_eq!(metrics.questions_refused.get(), 1);
+        questions.take(&open[0].0);
+        assert!(questions.begin(&another).is_some());
+        assert_eq!(metrics.questions_open.get(), OPEN_MAX as i64);
+        // Quickly, though everybody has asked the same one: with a search per question this would
+        // take minutes.
+        questions.connection_left(&one);
+        assert_eq!(metrics.questions_open.get(), 1);
+        assert_eq!(open[1..].iter().filter(|(id, _)| questions.take(id).is_some()).count(), 0);
     }
 }

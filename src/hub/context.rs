@@ -52,8 +52,8 @@ impl<H: Hub> Context<H> {
         self.caller().user.as_ref()
     }
 
-    /// The query of the request that opened the connection, still percent-encoded, without the id
-    /// and the access token.
+    /// The query of the request that opened the connection, still percent-encoded, without the id,
+    /// `access_token` and `api_key`.
     pub fn query(&self) -> &str {
         &self.seat.core.opening.query
     }

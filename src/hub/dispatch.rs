@@ -4,13 +4,17 @@ use std::task::Context as TaskContext;
 
 use super::context::Context;
 use super::definition::Hub;
-use super::error::{CallError, HubError};
+use super::error::CallError;
 use super::farewell::Farewell;
 use super::running::{self, Running};
 use super::seat::Flight;
 use super::session::{Handled, Session};
 use crate::delivery::Answered;
 use crate::protocol::{Completion, HubMessage, Invocation, InvocationKind};
+
+/// Refusals that may wait for room in the outbox beside the calls that may be under way. A client
+/// that takes no answers is read no further then.
+const REFUSALS_WAITING_MAX: usize = 16;
 
 impl<H: Hub> Session<H> {
     pub(super) fn handle(&mut self, message: HubMessage, cx: &mut TaskContext<'_>) -> Handled {
@@ -41,7 +45,7 @@ impl<H: Hub> Session<H> {
     pub(super) fn may_go_on(&self, held: &HubMessage, cx: &mut TaskContext<'_>) -> bool {
         match held {
             HubMessage::Invocation(invocation) => {
-                !self.needs_permit(invocation) || self.has_permit(cx)
+                !self.is_crowded() && (!self.needs_permit(invocation) || self.has_permit(cx))
             }
             HubMessage::StreamItem { id, .. } => self.seat.core.desk.has_room(id, cx),
             _ => true,
@@ -51,6 +55,12 @@ impl<H: Hub> Session<H> {
     fn has_permit(&self, cx: &mut TaskContext<'_>) -> bool {
         let core = &self.seat.core;
         core.desk.has_permit(core.house.options.parallel_invocations_max.max(1), cx)
+    }
+
+    /// Whether even refusals pile up. The session polls its calls, so it learns when one is over.
+    fn is_crowded(&self) -> bool {
+        let calls_max = self.seat.core.house.options.calls_max;
+        self.calls.len() >= calls_max.saturating_add(REFUSALS_WAITING_MAX)
     }
 
     /// Streams and uploads need none (section 5.1); unknown methods are answered at once.
@@ -70,7 +80,7 @@ impl<H: Hub> Session<H> {
         let method = seat.served.methods.find(&invocation.target);
         let needs_permit = invocation.kind == InvocationKind::Invoke
             && method.is_some_and(|method| method.uploads == 0);
-        if needs_permit && !self.has_permit(cx) {
+        if self.is_crowded() || (needs_permit && !self.has_permit(cx)) {
             return Handled::Held(HubMessage::Invocation(invocation));
         }
         self.last_call += 1;
@@ -78,7 +88,7 @@ impl<H: Hub> Session<H> {
         let has_room = core.desk.begin(options.calls_max);
         let mut flight = Flight::new(seat.clone(), call);
         let admitted = match method {
-            _ if !has_room => Err(too_many_calls(options.calls_max)),
+            _ if !has_room => Err(CallError::TooManyCalls { max: options.calls_max }),
             None => Err(CallError::NoSuchMethod),
             Some(method) => {
                 method.admit(core.connection.caller(), &invocation).map(|()| method.run())
@@ -132,9 +142,4 @@ impl<H: Hub> Session<H> {
             }
         }
     }
-}
-
-fn too_many_calls(calls_max: usize) -> CallError {
-    let text = format!("Too many calls are under way on this connection (at most {calls_max}).");
-    CallError::Failed(HubError::Client(text))
 }

@@ -90,6 +90,11 @@ pub enum CallError {
     NotStreaming,
     /// A stream or upload with that id is running.
     IdInUse,
+    /// As many calls of the client are under way as may be.
+    TooManyCalls {
+        /// The limit.
+        max: usize,
+    },
     /// The method, or a filter, failed.
     Failed(HubError),
     /// The stream failed after the method had returned it.
@@ -121,16 +126,21 @@ impl CallError {
                  streaming invocation."
             ),
             Self::IdInUse => format!("Invocation ID '{id}' is already in use."),
-            Self::Failed(error) => {
-                let base =
-                    format!("An unexpected error occurred invoking '{target}' on the server.");
-                error.told(&base, detailed)
-            }
+            Self::TooManyCalls { max } => HubError::Client(format!(
+                "Too many calls are under way on this connection (at most {max})."
+            ))
+            .told(&failed(target), detailed),
+            Self::Failed(error) => error.told(&failed(target), detailed),
             Self::StreamFailed(error) => {
                 error.told("An error occurred on the server while streaming results.", detailed)
             }
         }
     }
+}
+
+/// What every failed call is told first.
+fn failed(target: &str) -> String {
+    format!("An unexpected error occurred invoking '{target}' on the server.")
 }
 
 impl From<HubError> for CallError {

@@ -23,30 +23,19 @@ const ON_DISCONNECTED: u64 = u64::MAX;
 /// How a conversation ends.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Farewell {
+    /// Why, unless the connection has ended already.
+    why: End,
     /// What the client is told.
     close: Option<Close>,
     /// What `on_disconnected` is told.
     error: Option<String>,
     /// Calls may finish and answer before the Close.
     patient: bool,
-    /// Its name among the reasons that are counted.
-    reason: &'static str,
-    /// `on_connected` failed, so `on_disconnected` does not run.
-    unwelcome: bool,
 }
 
 impl Farewell {
     /// The connection has ended.
     pub(super) fn after(end: &End, detailed: bool) -> Self {
-        Self { reason: end.name(), ..Self::told_after(end, detailed) }
-    }
-
-    /// A short name for metric labels, from a closed list.
-    pub(super) fn reason(&self) -> &'static str {
-        self.reason
-    }
-
-    fn told_after(end: &End, detailed: bool) -> Self {
         match end {
             // Seen by a long poll that is still open, never by a WebSocket.
             End::ClientLeft => Self::plain(None, true),
@@ -55,8 +44,14 @@ impl Farewell {
             End::SendTimedOut => Self::silent("The client took nothing for the send timeout."),
             // `connections` has written its Close already.
             End::TooSlow => Self::silent("The client reads too slowly."),
+            // What its own session decides: it has its words already.
+            End::ClientClosed | End::ClientFault | End::Unwelcome => {
+                Self::silent("The connection has ended.")
+            }
             // Its session has not begun; `greeting` answers it.
-            End::HandshakeTimedOut => Self::silent("The handshake was canceled."),
+            End::HandshakeRefused | End::HandshakeTimedOut => {
+                Self::silent("The handshake was canceled.")
+            }
             End::ClientTimedOut => Self::fault(
                 "OperationCanceledException",
                 "Client hasn't sent a message/ping within the configured ClientTimeoutInterval."
@@ -78,19 +73,19 @@ impl Farewell {
     pub(super) fn fault(kind: &'static str, text: String, detailed: bool) -> Self {
         let told = HubError::of_kind(kind, text.clone()).told(CLOSED_WITH_ERROR, detailed);
         let close = Close { error: Some(told), allow_reconnect: true };
-        Self { error: Some(text), reason: "protocol_error", ..Self::with(Some(close)) }
+        Self { why: End::ClientFault, error: Some(text), ..Self::with(Some(close)) }
     }
 
     /// The client said Close; its error goes to the hub only.
     pub(super) fn left(error: Option<String>) -> Self {
-        Self { error, reason: End::ClientLeft.name(), ..Self::plain(None, false) }
+        Self { why: End::ClientClosed, error, ..Self::plain(None, false) }
     }
 
     /// The hub does not want the client, or cannot have it.
     fn unwelcome(error: &HubError, detailed: bool) -> Self {
         let told = error.told(CLOSED_WITH_ERROR, detailed);
         let close = Close { error: Some(told), allow_reconnect: false };
-        Self { unwelcome: true, reason: "unwelcome", ..Self::with(Some(close)) }
+        Self { why: End::Unwelcome, ..Self::with(Some(close)) }
     }
 
     fn plain(error: Option<String>, allow_reconnect: bool) -> Self {
@@ -102,7 +97,9 @@ impl Farewell {
     }
 
     fn with(close: Option<Close>) -> Self {
-        Self { close, error: None, patient: false, reason: "unknown", unwelcome: false }
+        // For what follows an end; the first reason counts, so this one does not.
+        let why = End::Asked { reason: None, allow_reconnect: false };
+        Self { why, close, error: None, patient: false }
     }
 }
 
@@ -149,14 +146,16 @@ impl<H: Hub> Session<H> {
         if farewell.patient {
             settle(&mut calls, options.call_grace).await;
         }
+        // Then `on_connected` failed, so `on_disconnected` does not run.
+        let was_welcome = farewell.why != End::Unwelcome;
         // The Close is queued first; what follows does not wait for the client to take it.
-        let closing = pipe.finish(farewell.close.as_ref(), CODE_NORMAL);
+        let closing = pipe.finish(farewell.why, farewell.close.as_ref(), CODE_NORMAL);
         let leaving = async {
             let delivery = seat.core.house.context.delivery();
             delivery.disconnected(&seat.core.connection).await;
             settle(&mut calls, options.call_grace).await;
             drop(calls);
-            if farewell.unwelcome {
+            if !was_welcome {
                 return;
             }
             let context = Context::new(seat.clone(), ON_DISCONNECTED, None);

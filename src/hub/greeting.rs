@@ -40,7 +40,7 @@ pub(super) async fn greet(mut pipe: Pipe, core: &Core) -> Option<Greeted> {
                 pipe.connection().send_unbounded(Frame::untracked(handshake::refused(&text)));
             }
             // No Close: the client would take it for an answer to its handshake.
-            pipe.finish(None, CODE_NORMAL).await;
+            pipe.finish(End::HandshakeRefused, None, CODE_NORMAL).await;
             None
         }
     }

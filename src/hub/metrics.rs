@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
 };
 
 use super::call::Reply;
 use super::error::{CallError, HubError};
-use crate::model::{HubName, TransportKind};
+use crate::model::{Counting, HubName, TransportKind};
 
 /// Labels of [`Metrics::invocations`]; none comes from a client.
-const OUTCOMES: [&str; 8] = [
+const OUTCOMES: [&str; 9] = [
     "ok",
     "client_error",
     "internal_error",
@@ -21,6 +20,7 @@ const OUTCOMES: [&str; 8] = [
     "unauthorized",
     "wrong_kind",
     "id_in_use",
+    "too_many_calls",
 ];
 
 /// Seconds of a connection's life: 1 to 32 768, doubling, as Conduit has them.
@@ -46,39 +46,40 @@ pub struct Metrics {
 impl Metrics {
     /// Registers the room's metrics. Errors when the registry has them already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let invocations = IntCounterVec::new(
-            Opts::new("hub_invocations_total", "Invocations by outcome"),
-            &["hub", "outcome"],
-        )?;
-        let sessions = IntGaugeVec::new(
-            Opts::new("hub_sessions", "Conversations under way, after their handshake"),
-            &["hub"],
-        )?;
-        let handshakes_refused = IntCounterVec::new(
-            Opts::new("hub_handshakes_refused_total", "Handshakes that did not succeed"),
-            &["hub"],
-        )?;
-        let connected = IntCounterVec::new(
-            Opts::new("hub_connects_total", "Connections after their handshake"),
-            &["hub", "transport"],
-        )?;
-        let disconnected = IntCounterVec::new(
-            Opts::new("hub_disconnects_total", "Connections that are over, by reason"),
-            &["hub", "transport", "reason"],
-        )?;
-        let buckets = prometheus::exponential_buckets(1.0, 2.0, DURATION_BUCKETS)?;
-        let duration = HistogramVec::new(
-            HistogramOpts::new("hub_connection_duration_seconds", "How long connections were open")
-                .buckets(buckets),
-            &["hub", "transport"],
-        )?;
-        registry.register(Box::new(connected.clone()))?;
-        registry.register(Box::new(disconnected.clone()))?;
-        registry.register(Box::new(duration.clone()))?;
-        registry.register(Box::new(invocations.clone()))?;
-        registry.register(Box::new(sessions.clone()))?;
-        registry.register(Box::new(handshakes_refused.clone()))?;
-        Ok(Self { invocations, sessions, handshakes_refused, connected, disconnected, duration })
+        let counting = Counting(registry);
+        Ok(Self {
+            invocations: counting.counters(
+                "hub_invocations_total",
+                "Invocations by outcome",
+                &["hub", "outcome"],
+            )?,
+            sessions: counting.gauges(
+                "hub_sessions",
+                "Conversations under way, after their handshake",
+                &["hub"],
+            )?,
+            handshakes_refused: counting.counters(
+                "hub_handshakes_refused_total",
+                "Handshakes that did not succeed",
+                &["hub"],
+            )?,
+            connected: counting.counters(
+                "hub_connects_total",
+                "Connections after their handshake",
+                &["hub", "transport"],
+            )?,
+            disconnected: counting.counters(
+                "hub_disconnects_total",
+                "Connections that are over, by reason",
+                &["hub", "transport", "reason"],
+            )?,
+            duration: counting.histograms(
+                "hub_connection_duration_seconds",
+                "How long connections were open",
+                &["hub", "transport"],
+                prometheus::exponential_buckets(1.0, 2.0, DURATION_BUCKETS)?,
+            )?,
+        })
     }
 
     pub(super) fn of_hub(&self, hub: &HubName) -> Counters {
@@ -151,6 +152,7 @@ impl Counters {
             Err(CallError::Unauthorized) => 5,
             Err(CallError::IsStreaming | CallError::NotStreaming) => 6,
             Err(CallError::IdInUse) => 7,
+            Err(CallError::TooManyCalls { .. }) => 8,
         };
         self.outcomes[place].inc();
     }

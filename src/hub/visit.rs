@@ -3,36 +3,29 @@
 use std::sync::Arc;
 
 use super::seat::House;
-use crate::connections::Connection;
-
-/// What became of a visit when nobody said so: its task was dropped or panicked.
-const ABORTED: &str = "aborted";
+use crate::connections::{Connection, End};
 
 /// Counts a connection of any hub from its handshake on, however it ends.
 pub(super) struct Visit {
     connection: Arc<Connection>,
     house: Arc<House>,
-    reason: &'static str,
 }
 
 impl Visit {
     /// The handshake is done.
     pub(super) fn begin(connection: Arc<Connection>, house: Arc<House>) -> Self {
         house.counters.connected(connection.transport());
-        Self { connection, house, reason: ABORTED }
-    }
-
-    /// Why it ends; a name from a closed list.
-    pub(super) fn ends(&mut self, reason: &'static str) {
-        self.reason = reason;
+        Self { connection, house }
     }
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
         let (counters, connection) = (&self.house.counters, &self.connection);
-        counters.disconnected(connection.transport(), self.reason, connection.age());
+        // The session has said why; one that was dropped has lost its client.
+        let reason = connection.ended().unwrap_or(&End::Lost).name();
+        counters.disconnected(connection.transport(), reason, connection.age());
         let (hub, id) = (connection.hub(), connection.id());
-        tracing::debug!(%hub, connection = %id, reason = self.reason, "a client has left");
+        tracing::debug!(%hub, connection = %id, reason, "a client has left");
     }
 }

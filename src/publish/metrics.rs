@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, Registry};
 
 use super::problem::Problem;
+use crate::model::Counting;
 
 /// Handles resolved once. The hubs are the configured ones, the statuses our own, so the number of
 /// series is bounded whatever is asked.
@@ -20,14 +21,19 @@ impl Metrics {
         registry: &Registry,
         hubs: impl IntoIterator<Item = &'a str>,
     ) -> prometheus::Result<Self> {
-        let accepted = Opts::new("publish_accepted_total", "Messages taken from back ends");
-        let accepted = IntCounterVec::new(accepted, &["hub"])?;
-        registry.register(Box::new(accepted.clone()))?;
-        let broadcasts = IntCounter::new("publish_broadcasts_total", "Bodies of /api/broadcast")?;
-        registry.register(Box::new(broadcasts.clone()))?;
-        let refused = Opts::new("publish_refused_total", "Requests of back ends that were refused");
-        let refused = IntCounterVec::new(refused, &["status"])?;
-        registry.register(Box::new(refused.clone()))?;
+        let counting = Counting(registry);
+        let accepted = counting.counters(
+            "publish_accepted_total",
+            "Messages taken from back ends",
+            &["hub"],
+        )?;
+        let broadcasts =
+            counting.counter("publish_broadcasts_total", "Bodies of /api/broadcast")?;
+        let refused = counting.counters(
+            "publish_refused_total",
+            "Requests of back ends that were refused",
+            &["status"],
+        )?;
         let of_hub = |hub: &str| (hub.to_owned(), accepted.with_label_values(&[hub]));
         Ok(Self { accepted: hubs.into_iter().map(of_hub).collect(), broadcasts, refused })
     }

@@ -86,12 +86,12 @@ pub(super) fn build(config: &Config, keys: &Keys) -> Result<(Server, Door), AnyE
             Authentication::VirtualKey => keys.virtual_keys.clone(),
         };
         let options = own.hub_options(&definition.name);
-        builder = builder.hub(definition.path, hub, options, route(own, authenticator));
+        builder = builder.hub(definition.path, hub, options, route(config, own, authenticator));
         names.push(definition.name);
     }
     let bench = config.hub(BENCH);
     if let Some(own) = bench {
-        let (options, route) = (own.hub_options(BENCH), route(own, Arc::new(Anonymous)));
+        let (options, route) = (own.hub_options(BENCH), route(config, own, Arc::new(Anonymous)));
         builder = builder.hub(BENCH_PATH, BenchHub, options, route);
         names.push(BENCH.to_owned());
     }
@@ -117,10 +117,14 @@ pub(super) fn build(config: &Config, keys: &Keys) -> Result<(Server, Door), AnyE
     Ok((server.merge(routes).merge(observed), door))
 }
 
-fn route(own: &HubConfig, authenticator: Arc<dyn Authenticator>) -> HubRouteOptions {
+fn route(
+    config: &Config,
+    own: &HubConfig,
+    authenticator: Arc<dyn Authenticator>,
+) -> HubRouteOptions {
     HubRouteOptions {
         authenticator,
-        settings: own.connection_settings(),
+        settings: own.connection_settings(&config.transport),
         transports: own.transports,
         negotiate_version_min: 0,
     }

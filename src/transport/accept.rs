@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,8 +24,11 @@ use super::io::Io;
 use super::metrics::Metrics;
 use crate::auth::PeerAddr;
 
-/// Without file descriptors accept fails at once, again and again.
-const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+/// Without file descriptors accept fails at once, again and again: after each failure in a row the
+/// pause is twice as long. The first is short, because most often a socket closes soon; the longest
+/// is what a client waits at most once sockets can be opened again.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Answers that are on their way may end within this after `stop`.
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
 /// Bytes of a request head and of one piece of a body; hyper's least is 8 KiB.
@@ -57,6 +61,7 @@ pub async fn serve(
     http.timer(TokioTimer::new())
         .header_read_timeout(config.header_read_timeout())
         .max_buf_size(READ_BUFFER_MAX);
+    let mut pauses = pauses();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -64,11 +69,18 @@ pub async fn serve(
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
+            Err(error) if is_of_client(&error) => continue,
             Err(error) => {
-                after_error(&error, &metrics).await;
-                continue;
+                metrics.refuse("accept_error");
+                let pause = pauses.next().unwrap_or(PAUSE_MAX);
+                tracing::warn!(%error, ?pause, "no socket can be accepted");
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(pause) => continue,
+                }
             }
         };
+        pauses = self::pauses();
         let Ok(place) = places.clone().try_acquire_owned() else {
             metrics.refuse("connections_max");
             continue;
@@ -89,14 +101,15 @@ fn prepare(stream: &TcpStream, config: &Config) -> io::Result<()> {
 }
 
 /// A client that gave up is nobody's problem; anything else is most likely a limit of the system.
-async fn after_error(error: &io::Error, metrics: &Metrics) {
+fn is_of_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
-        return;
-    }
-    metrics.refuse("accept_error");
-    tracing::warn!(%error, "no socket can be accepted");
-    tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// The pauses after failures in a row, without end.
+fn pauses() -> ExponentialBackoff {
+    let pauses = ExponentialBuilder::new().with_min_delay(PAUSE_MIN).with_max_delay(PAUSE_MAX);
+    pauses.with_factor(2.0).without_max_times().build()
 }
 
 /// Speaks HTTP on one socket until it ends or is upgraded; nothing of it stays after that.
@@ -125,5 +138,28 @@ async fn converse(
     };
     if let Err(error) = ended {
         tracing::trace!(%error, %peer, "an HTTP connection broke");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pauses_between_failures_double_up_to_a_second_and_do_not_end() {
+        // Doubled in floating point, so a pause may be a nanosecond short.
+        let ms: Vec<_> = pauses().take(12).map(|pause| pause.as_secs_f64() * 1_000.0).collect();
+        let expected = [5, 10, 20, 40, 80, 160, 320, 640, 1_000, 1_000, 1_000, 1_000];
+        for (ms, expected) in ms.iter().zip(expected) {
+            assert!((ms - f64::from(expected)).abs() < 1.0, "{ms} is not {expected}");
+        }
+        assert_eq!(ms.len(), expected.len());
+    }
+
+    #[test]
+    fn a_client_that_gave_up_costs_the_others_no_pause() {
+        assert!(is_of_client(&io::ErrorKind::ConnectionAborted.into()));
+        let too_many_files = io::Error::from_raw_os_error(24);
+        assert!(!is_of_client(&too_many_files));
     }
 }

@@ -26,7 +26,8 @@ pub struct Config {
     pub unattached_max: usize,
     /// Bytes POSTed to ids without a transport, in all; each may hold 64 KiB.
     pub unattached_bytes_max: usize,
-    /// Sockets that may be open, upgraded ones included.
+    /// Sockets that may be open, upgraded ones included; and connections that may be open when one
+    /// more wants to poll, which holds no socket between its polls.
     pub connections_max: usize,
 }
 

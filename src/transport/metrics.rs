@@ -1,6 +1,8 @@
 //! What this room counts.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+
+use crate::model::Counting;
 
 /// Handles resolved once.
 #[derive(Clone, Debug)]
@@ -26,41 +28,27 @@ pub struct Metrics {
 impl Metrics {
     /// Registers the room's metrics. Errors when the registry has them already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
-        };
-        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
-        let family = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<_> {
-            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(family.clone()))?;
-            Ok(family)
-        };
+        let counting = Counting(registry);
         Ok(Self {
-            requests: family(
+            requests: counting.counters(
                 "transport_requests_total",
                 "Answered requests of hubs by kind and status",
                 &["kind", "status"],
             )?,
-            refused: family(
+            refused: counting.counters(
                 "transport_refused_total",
                 "Sockets and ids refused by reason",
                 &["reason"],
             )?,
-            upgrades: counter("transport_upgrades_total", "WebSockets opened")?,
-            negotiates: counter("transport_negotiates_total", "Connection ids given out")?,
-            unattached: gauge("transport_unattached", "Ids that wait for their transport")?,
-            unattached_expired: counter(
-                "transport_unattached_expired_total",
-                "Ids whose transport never came",
-            )?,
-            sockets: gauge("transport_sockets", "Open sockets, upgraded ones included")?,
-            websocket_violations: counter(
+            upgrades: counting.counter("transport_upgrades_total", "WebSockets opened")?,
+            negotiates: counting
+                .counter("transport_negotiates_total", "Connection ids given out")?,
+            unattached: counting
+                .gauge("transport_unattached", "Ids that wait for their transport")?,
+            unattached_expired: counting
+                .counter("transport_unattached_expired_total", "Ids whose transport never came")?,
+            sockets: counting.gauge("transport_sockets", "Open sockets, upgraded ones included")?,
+            websocket_violations: counting.counter(
                 "transport_websocket_violations_total",
                 "WebSockets closed because of a broken frame",
             )?,

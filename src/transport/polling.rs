@@ -89,8 +89,14 @@ pub(super) async fn poll(
         return answer::not_supported(TransportKind::LongPolling);
     }
     let mut opened = None;
+    let mut refused = Refused::Stopping;
     let found = slot.claim_polls(|inbox| {
         if room.is_draining() {
+            return None;
+        }
+        // Between two polls it holds no socket, so the bound of sockets does not bound it.
+        if room.connections().count() >= room.config().connections_max {
+            refused = Refused::Full;
             return None;
         }
         let new = hub.new_connection(&slot, visitor, TransportKind::LongPolling);
@@ -113,7 +119,12 @@ pub(super) async fn poll(
         }
         Found::Same(polls) => polls,
         Found::Other => return answer::text(StatusCode::BAD_REQUEST, answer::OTHER_TRANSPORT),
-        Found::Stopping => return Refused::Stopping.answer(),
+        Found::Refused => {
+            if refused == Refused::Full {
+                room.metrics().refuse("connections_max");
+            }
+            return refused.answer();
+        }
         Found::Gone => return Absent::NotThere.answer(),
     };
     drop(slot);
@@ -183,7 +194,7 @@ pub(super) fn delete(room: &Arc<Transport>, hub: &HubRoute, visitor: &Visitor) -
             answer::text(StatusCode::ACCEPTED, "")
         }
         Found::Gone => Absent::NotThere.answer(),
-        Found::New(_) | Found::Stopping | Found::Other => {
+        Found::New(_) | Found::Refused | Found::Other => {
             answer::text(StatusCode::BAD_REQUEST, answer::NO_DELETE)
         }
     }

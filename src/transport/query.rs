@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// What belongs to the transport, not to the hub.
-const OWN: [&str; 2] = ["id", "access_token"];
+/// What is secret: it belongs to the transport and the authenticator, not to the hub.
+const OWN: [&str; 3] = ["id", "access_token", "api_key"];
 
 /// The first value of a parameter, decoded; names are compared without regard to case (1.2).
 pub(super) fn find<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_hub_never_sees_the_token_of_its_client() {
-        let query = "user=a%20b&id=secret&ACCESS_TOKEN=secret&access%5Ftoken=secret&&x";
+        let query = "user=a%20b&id=secret&ACCESS_TOKEN=s&access%5Ftoken=s&api_key=s&&x";
         assert_eq!(&*for_hub(query), "user=a%20b&x");
     }
 }

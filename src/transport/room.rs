@@ -255,7 +255,7 @@ impl Refused {
     pub(super) fn answer(self) -> Response {
         answer::unavailable(match self {
             Self::Stopping => "The server is stopping",
-            Self::Full => "Too many connections are waiting for their transport",
+            Self::Full => "Too many connections are open or wait for their transport",
         })
     }
 }

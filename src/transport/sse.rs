@@ -46,7 +46,7 @@ pub(super) fn open(room: &Arc<Transport>, hub: &Arc<HubRoute>, visitor: &Visitor
         Found::New(inbox) => inbox,
         Found::Same(()) => return answer::text(StatusCode::CONFLICT, ""),
         Found::Other => return answer::text(StatusCode::BAD_REQUEST, answer::OTHER_TRANSPORT),
-        Found::Stopping | Found::Gone => return Absent::NotThere.answer(),
+        Found::Refused | Found::Gone => return Absent::NotThere.answer(),
     };
     room.attached(&slot);
     let new = hub.new_connection(&slot, visitor, TransportKind::ServerSentEvents);

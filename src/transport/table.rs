@@ -70,7 +70,7 @@ pub(super) enum Found<T> {
     /// Another transport.
     Other,
     /// No transport yet, and the node takes no new ones.
-    Stopping,
+    Refused,
     /// It is over.
     Gone,
 }
@@ -155,7 +155,7 @@ impl Slot {
         }
     }
 
-    /// A poll comes. `open` makes the connection of the first one, unless the node is stopping.
+    /// A poll comes. `open` makes the connection of the first one, unless the node takes no new ones.
     pub(super) fn claim_polls(
         &self,
         open: impl FnOnce(&Arc<Inbox>) -> Option<Arc<Polls>>,
@@ -166,7 +166,7 @@ impl Slot {
                 let inbox = inbox.take().unwrap_or_default();
                 match open(&inbox) {
                     Some(polls) => *state = State::Polls(polls),
-                    None => return Found::Stopping,
+                    None => return Found::Refused,
                 }
                 Found::New(inbox)
             }

@@ -179,3 +179,17 @@ async fn a_body_that_breaks_off_is_400() {
     stream.write_all(head.as_bytes()).await.unwrap();
     rest(stream).await.is(400, "");
 }
+
+#[tokio::test]
+async fn connections_that_hold_no_socket_between_polls_are_bounded_too() {
+    let world = World::with(|plan| plan.config.connections_max = 2).await;
+    let (_, first) = open(&world).await;
+    open(&world).await;
+    let third = world.negotiate("").await;
+    let refused = world.http("GET", &format!("/hub?id={third}")).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(world.metrics.refused.with_label_values(&["connections_max"]).get(), 1);
+    assert_eq!(world.http("DELETE", &first).await.status, 202);
+    world.until(|| world.connections.count() < 2).await;
+    assert_eq!(world.http("GET", &format!("/hub?id={third}")).await.status, 200);
+}

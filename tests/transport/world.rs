@@ -24,6 +24,9 @@ use tokio_util::task::TaskTracker;
 /// Nothing in these stories takes so long unless it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The hub's own wish.
+const LEAVE: End = End::Asked { reason: None, allow_reconnect: false };
+
 /// What a story may change before the node starts.
 pub(crate) struct Plan {
     pub(crate) config: Config,
@@ -88,7 +91,7 @@ async fn echo(mut pipe: Pipe, ends: Arc<Mutex<Vec<End>>>) {
             Read::Resumed => buffer.clear(),
             Read::Ended(end) => {
                 ends.lock().push(end);
-                return pipe.finish(None, 1000).await;
+                return pipe.finish(LEAVE, None, 1000).await;
             }
             Read::Data => {
                 let said = buffer.split();
@@ -99,7 +102,7 @@ async fn echo(mut pipe: Pipe, ends: Arc<Mutex<Vec<End>>>) {
                 match &said[..] {
                     b"bye" => {
                         let close = conduit_realtime::protocol::Close::default();
-                        return pipe.finish(Some(&close), 1000).await;
+                        return pipe.finish(LEAVE, Some(&close), 1000).await;
                     }
                     b"deaf" => drop(pipe.ended().await),
                     b"flood" => {

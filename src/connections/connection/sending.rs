@@ -8,6 +8,7 @@ use super::{Connection, SendError};
 use crate::connections::end::End;
 use crate::connections::frame::Frame;
 use crate::connections::outbox::{Flushed, Offered, Outbox, Pulled, Wake};
+use crate::connections::sink::Sink;
 use crate::protocol::{Close, Protocol, encode};
 
 /// What a slow reader is told before it is disconnected.
@@ -16,6 +17,22 @@ const TOO_SLOW: &str = "Connection closed: the client reads too slowly.";
 const BUDGET_RETRY: Duration = Duration::from_millis(100);
 /// WebSocket close code for a violated policy (RFC 6455, 7.4.1).
 const CODE_POLICY: u16 = 1008;
+
+/// Counted while it lives, however the waiting ends.
+struct Waiter<'a>(&'a Connection);
+
+impl<'a> Waiter<'a> {
+    fn of(connection: &'a Connection) -> Self {
+        connection.waiters.fetch_add(1, Ordering::AcqRel);
+        Self(connection)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.waiters.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 impl Connection {
     /// A frame for the own client: waits for room, at most the send timeout (decision D6).
@@ -28,7 +45,7 @@ impl Connection {
     }
 
     async fn send_with_patience(self: &Arc<Self>, mut frame: Arc<Frame>) -> Result<(), SendError> {
-        self.waiters.fetch_add(1, Ordering::AcqRel);
+        let _waiter = Waiter::of(self);
         let waiting = async {
             loop {
                 let room = self.room.notified();
@@ -43,7 +60,6 @@ impl Connection {
             }
         };
         let sent = tokio::time::timeout(self.new.settings.send_timeout, waiting).await;
-        self.waiters.fetch_sub(1, Ordering::AcqRel);
         sent.unwrap_or(Err(SendError::TimedOut))
     }
 
@@ -142,18 +158,22 @@ impl Connection {
         }
     }
 
-    /// The flusher has come: writes what waits, on its thread.
-    pub(in crate::connections) fn flush_queued(self: &Arc<Self>) -> Flushed {
+    /// The flusher has come: writes what waits, on its thread. Returns the socket when it is full
+    /// and the flusher has to come again, with that socket, when it takes more.
+    pub(in crate::connections) fn flush_queued(
+        self: &Arc<Self>,
+        waited_for: Option<&Arc<dyn Sink>>,
+    ) -> Option<Arc<dyn Sink>> {
         let mut outbox = self.outbox.lock();
-        let flushed = outbox.flush_queued(self.node.bounds());
-        if flushed == Flushed::Blocked && outbox.stuck_since_ms.is_none() {
+        let (flushed, full) = outbox.flush_queued(waited_for, self.node.bounds());
+        if full.is_some() && outbox.stuck_since_ms.is_none() {
             outbox.stuck_since_ms = Some(self.node.now_ms());
         }
         let changed = outbox.take_changed();
         self.note_written(&outbox);
         drop(outbox);
         self.after_flush(flushed, changed);
-        flushed
+        full
     }
 
     /// The session's turn begins: what it appends is written when the turn ends.
@@ -207,7 +227,7 @@ impl Connection {
     pub(in crate::connections) async fn close_outbox(self: &Arc<Self>, code: u16) {
         let wake = self.outbox.lock().close(code);
         self.wake(wake);
-        self.waiters.fetch_add(1, Ordering::AcqRel);
+        let _waiter = Waiter::of(self);
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
@@ -217,6 +237,5 @@ impl Connection {
             }
             room.await;
         }
-        self.waiters.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -79,6 +79,15 @@ fn attached(socket: &Arc<FakeSocket>) -> Outbox {
     outbox
 }
 
+/// The flusher comes, as often as it was told to.
+fn flushed(outbox: &mut Outbox, bounds: &Bounds) -> Flushed {
+    let sink = match outbox.outlet() {
+        Some(Outlet::Direct(sink)) if outbox.flusher == Flusher::Waiting => Some(sink.clone()),
+        _ => None,
+    };
+    outbox.flush_queued(sink.as_ref(), bounds).0
+}
+
 fn total(bounds: &Bounds) -> usize {
     bounds.total_bytes.load(Ordering::Relaxed)
 }
@@ -89,7 +98,7 @@ fn what_was_appended_in_one_turn_leaves_in_one_write() {
     let mut outbox = attached(&socket);
     assert_eq!(outbox.offer(ordered("a"), &bounds), Offered::Queued(Wake::Flusher));
     assert_eq!(outbox.offer(ordered("b"), &bounds), Offered::Queued(Wake::Nobody));
-    assert_eq!(outbox.flush_queued(&bounds), Flushed::Drained);
+    assert_eq!(flushed(&mut outbox, &bounds), Flushed::Drained);
     assert_eq!(socket.text(), "ab");
     assert_eq!(socket.writes.load(Ordering::Relaxed), 1);
     assert_eq!(total(&bounds), 0);
@@ -102,10 +111,10 @@ fn a_frame_that_the_socket_took_in_part_is_finished_before_the_next() {
     for text in ["abcdef", "gh"] {
         outbox.offer(ordered(text), &bounds);
     }
-    assert_eq!(outbox.flush_queued(&bounds), Flushed::Blocked);
+    assert_eq!(flushed(&mut outbox, &bounds), Flushed::Blocked);
     outbox.set_pong(Bytes::from_static(b"P"));
     socket.room.store(100, Ordering::Relaxed);
-    assert_eq!(outbox.flush_queued(&bounds), Flushed::Drained);
+    assert_eq!(flushed(&mut outbox, &bounds), Flushed::Drained);
     assert_eq!(socket.text(), "abcdefghP", "a control frame may not split a frame");
 }
 
@@ -185,13 +194,13 @@ fn a_stateful_connection_is_sent_no_more_than_its_limit_until_an_ack() {
     for text in ["a", "b", "c", "d"] {
         outbox.offer(ordered(text), &bounds);
     }
-    outbox.flush_queued(&bounds);
+    flushed(&mut outbox, &bounds);
     assert_eq!(socket.text(), "ab", "three bytes each: the second goes over five");
     assert_eq!(outbox.acked(1), Wake::Flusher);
-    outbox.flush_queued(&bounds);
+    flushed(&mut outbox, &bounds);
     assert_eq!(socket.text(), "abc");
     outbox.acked(3);
-    outbox.flush_queued(&bounds);
+    flushed(&mut outbox, &bounds);
     assert_eq!(socket.text(), "abcd");
 }
 
@@ -245,6 +254,36 @@ fn a_session_leaves_a_full_socket_to_the_flusher() {
     outbox.hold();
     outbox.offer(ordered("a"), &bounds);
     assert_eq!(outbox.release(&bounds), (Flushed::Blocked, Wake::Flusher));
+}
+
+#[test]
+fn the_flusher_waits_once_for_a_full_socket_and_not_for_one_that_was_replaced() {
+    let (full, bounds) = (FakeSocket::with_room(0), bounds(100, 1_000));
+    let mut outbox = attached(&full);
+    outbox.enable_replay(100);
+    assert_eq!(outbox.offer(ordered("a"), &bounds), Offered::Queued(Wake::Flusher));
+    let (_, old) = outbox.flush_queued(None, &bounds);
+    assert!(old.is_some());
+    assert!(outbox.flush_queued(None, &bounds).1.is_none(), "it waits already");
+
+    let next = FakeSocket::with_room(0);
+    outbox.detach();
+    outbox.resume(Outlet::Direct(next.clone()), |_| Bytes::from_static(b"S"));
+    assert_eq!(outbox.mark(), Wake::Flusher, "nobody comes for the next socket by itself");
+    assert!(outbox.flush_queued(None, &bounds).1.is_some());
+    assert!(outbox.flush_queued(old.as_ref(), &bounds).1.is_none(), "not its socket any more");
+}
+
+#[test]
+fn nothing_is_written_behind_the_close_frame() {
+    let (socket, bounds) = (FakeSocket::with_room(100), bounds(100, 1_000));
+    let mut outbox = attached(&socket);
+    outbox.close(1000);
+    flushed(&mut outbox, &bounds);
+    let closed = socket.text();
+    assert_eq!(outbox.set_pong(Bytes::from_static(b"pong")), Wake::Nobody);
+    flushed(&mut outbox, &bounds);
+    assert_eq!(socket.text(), closed);
 }
 
 #[test]

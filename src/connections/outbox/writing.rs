@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use smallvec::SmallVec;
 
-use super::{Bounds, Flushed, Outbox, Wake};
+use super::{Bounds, Flushed, Flusher, Outbox, Wake};
 use crate::connections::frame::Frame;
-use crate::connections::sink::Outlet;
+use crate::connections::sink::{Outlet, Sink};
 
 /// Frames of one vectored write. Linux takes up to 1024; beyond some tens the call's cost is spread.
 const SLICES_MAX: usize = 64;
@@ -17,11 +17,31 @@ const SLICES_MAX: usize = 64;
 const KEPT_CAPACITY_MAX: usize = 128;
 
 impl Outbox {
-    /// The flusher has come. When the socket is full it has to wait for it, so it stays queued.
-    pub(in crate::connections) fn flush_queued(&mut self, bounds: &Bounds) -> Flushed {
+    /// The flusher has come: because of its list, or because `waited_for` takes more. When the
+    /// socket is full it is returned, and the flusher has to come again when it takes more.
+    pub(in crate::connections) fn flush_queued(
+        &mut self,
+        waited_for: Option<&Arc<dyn Sink>>,
+        bounds: &Bounds,
+    ) -> (Flushed, Option<Arc<dyn Sink>>) {
+        let is_expected = match (waited_for, &self.outlet) {
+            // A list may still name it after a change of sockets; the wait is enough.
+            (None, _) => self.flusher != Flusher::Waiting,
+            (Some(sink), Some(Outlet::Direct(own))) => Arc::ptr_eq(sink, own),
+            (Some(_), _) => false,
+        };
+        if !is_expected {
+            return (Flushed::Drained, None);
+        }
+        self.flusher = Flusher::Away;
         let flushed = self.flush(bounds);
-        self.queued = flushed == Flushed::Blocked;
-        flushed
+        match &self.outlet {
+            Some(Outlet::Direct(sink)) if flushed == Flushed::Blocked => {
+                self.flusher = Flusher::Waiting;
+                (flushed, Some(sink.clone()))
+            }
+            _ => (flushed, None),
+        }
     }
 
     /// A session's turn begins: what it appends is written at its end.
@@ -32,7 +52,7 @@ impl Outbox {
     /// A session's turn ends, or it is about to wait for room.
     pub(in crate::connections) fn release(&mut self, bounds: &Bounds) -> (Flushed, Wake) {
         self.held = false;
-        if !std::mem::take(&mut self.held_back) || self.queued {
+        if !std::mem::take(&mut self.held_back) || self.flusher != Flusher::Away {
             return (Flushed::Drained, Wake::Nobody);
         }
         let flushed = self.flush(bounds);

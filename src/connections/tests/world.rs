@@ -105,6 +105,13 @@ impl Client {
         tokio::time::timeout(time, self.read()).await.ok()
     }
 
+    /// Comes back on a new socket.
+    pub(super) fn resume(&mut self) {
+        (self.script, self.socket) = (Script::default(), Arc::default());
+        let outlet = Outlet::Direct(self.socket.clone());
+        self.connection.resume(Box::new(self.script.clone()), outlet).unwrap();
+    }
+
     pub(super) async fn expect(&self, text: &str) {
         // Long enough for a flusher's turn, too short for any timer.
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -112,7 +119,7 @@ impl Client {
     }
 
     pub(super) async fn finish(self, close: Option<Close>) -> String {
-        self.pipe.finish(close.as_ref(), 1000).await;
+        self.pipe.finish(End::ClientClosed, close.as_ref(), 1000).await;
         self.socket.text()
     }
 }

@@ -27,6 +27,7 @@ async fn a_clients_close_is_answered_and_its_error_told_to_the_hub_only() {
     ]);
     a.expect_close(r#"{"type":7}"#).await;
     assert_eq!(world.log(), [r#"a left: Some("tired")"#]);
+    assert_eq!(a.connection.ended(), Some(&End::ClientClosed));
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,6 +53,7 @@ async fn broken_rules_close_the_connection_with_the_detail_only_where_wanted() {
         let mut a = world.connect("a").await;
         a.send("{}");
         a.expect_close(close).await;
+        assert_eq!(a.connection.ended(), Some(&End::ClientFault));
     }
 }
 
@@ -78,6 +80,7 @@ async fn a_client_that_is_not_welcome_is_closed_and_never_said_to_have_left() {
     a.send(r#"{"protocol":"json","version":1}"#);
     a.expect(&["{}", r#"{"type":7,"error":"Connection closed with an error."}"#]).await;
     assert!(a.socket.is_closed());
+    assert_eq!(a.connection.ended(), Some(&End::Unwelcome));
     a.close();
     a.expect(&[]).await;
     assert!(world.log().is_empty());

@@ -59,3 +59,23 @@ async fn filters_surround_every_call_in_their_order_and_may_refuse() {
     a.send(r#"{"type":4,"invocationId":"s","target":"Counter","arguments":[1,0]}"#);
     assert_eq!(a.received().await.len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_no_answers_is_not_read_on_for_ever_even_if_all_are_refusals() {
+    let book = Arc::new(Mutex::new(Vec::new()));
+    let world = World::with(|options| {
+        options.filters = vec![Arc::new(Doorman("a", book.clone()))];
+        options.calls_max = 4;
+    });
+    let mut a = world.connect("a").await;
+    a.socket.stop_reading();
+    for _ in 0..300 {
+        a.send(r#"{"type":1,"invocationId":"1","target":"Nope","arguments":[]}"#);
+    }
+    a.expect(&[]).await;
+    let begun = book.lock().iter().filter(|line| line.starts_with("a>")).count();
+    // The outbox of this world has 64 places; beside it the calls and some refusals wait.
+    assert!((64..=64 + 4 + 16).contains(&begun), "{begun}");
+    a.socket.read_on();
+    assert_eq!(a.received().await.len(), 300);
+}

@@ -1,7 +1,6 @@
 // Starts the real binaries on a free port, waits for their "listening on" line, and always ends them.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -113,16 +112,8 @@ export async function gateway(t, { config, bench = true, env = {} } = {}) {
 /** The conformance server; `CONFORMANCE_URL` names one that runs already. */
 export async function conformanceServer(t) {
   if (process.env.CONFORMANCE_URL) return { url: process.env.CONFORMANCE_URL, foreign: true };
-  const program = new Program(conformanceBinary, [String(await freePort())]);
+  const program = new Program(conformanceBinary, ["0"]);
   t.after(() => program.kill());
   const [, url] = await program.line(/^listening on (http:\/\/\S+)$/m);
   return { url, program };
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
