@@ -38,7 +38,7 @@ mod tests;
 
 pub use config::{Config, Mode};
 pub use dead_letter::{
-    Attempt, BadRequeue, DeadFilter, DeadKey, DeadLetter, DeadPage, Reason, Requeued, Target,
+    Attempt, BadRequeue, DeadFilter, DeadKey, DeadLetter, DeadPage, Reason, Requeued, Spent, Target,
 };
 pub use disk::OpenError;
 pub use health::{Damage, Health};

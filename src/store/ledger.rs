@@ -25,11 +25,11 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::config::Config;
-use super::dead_letter::{Attempt, DeadKey};
+use super::dead_letter::DeadKey;
 use super::message::{Content, PairStatus};
 use super::names::{MessageSeq, Moment, SessionKey, SubscriberId};
 use super::receipt::{Counts, Totals};
-use super::record::{DeadRecord, Record};
+use super::record::{DeadRecord, Record, Tried};
 use crate::model::{Audience, HubName, MessageId, Priority, Tenant};
 use hubs::Hub;
 use journal::Journal;
@@ -64,8 +64,8 @@ pub(super) struct Ledger {
     dead: BTreeMap<DeadKey, DeadRecord>,
     /// When dead letters are retired.
     retiring: BTreeSet<(Moment, DeadKey)>,
-    /// Failed attempts of owed pairs.
-    attempts: HashMap<DeadKey, Vec<Attempt>>,
+    /// Owed pairs that were tried in vain.
+    tried: HashMap<DeadKey, Tried>,
     keys: Keys,
     subscribers: HashMap<SubscriberId, Subscriber>,
     sessions: HashMap<SessionKey, SubscriberId>,
@@ -152,7 +152,7 @@ impl Ledger {
             over: BTreeSet::new(),
             dead: BTreeMap::new(),
             retiring: BTreeSet::new(),
-            attempts: HashMap::new(),
+            tried: HashMap::new(),
             keys: Keys::default(),
             subscribers: HashMap::new(),
             sessions: HashMap::new(),

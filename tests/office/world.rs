@@ -15,7 +15,7 @@ use conduit_realtime::delivery::{
 use conduit_realtime::model::{HubName, MessageId};
 use conduit_realtime::publish::{self, Config, Door, Publish, WebhookMetrics, Webhooks};
 use conduit_realtime::store::{
-    self, ClientKey, LocalStore, Open, Outcome, SessionKey, Settle, Store, Which,
+    self, ClientKey, LocalStore, Open, Outcome, SessionKey, Settle, Spent, Store, Which,
 };
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -139,7 +139,8 @@ impl World {
     pub(crate) async fn die(&self, subscriber: SubscriberId, id: &str, reason: Reason) {
         let receipts = self.store.receipts(MessageId::from(id), None).await.unwrap();
         let attempt = Attempt { at: now(), error: "no answer".into() };
-        self.store.note_attempt(receipts[0].seq, subscriber, attempt).await.unwrap();
+        let spent = Spent { attempts: 1, ..Spent::default() };
+        self.store.note_attempt(receipts[0].seq, subscriber, attempt, spent).await.unwrap();
         self.settle(subscriber, id, Outcome::Dead(reason)).await;
     }
 

@@ -18,7 +18,7 @@ use super::metrics::Metrics;
 use super::opening::{Gaps, Turnstiles};
 use super::order::Turns;
 use super::policy::Policy;
-use super::sending::Page;
+use super::sending::{Page, Read};
 use super::settler::Settler;
 use crate::delivery::breaker::Breaker;
 use crate::delivery::lanes::Lanes;
@@ -122,9 +122,9 @@ impl Acks {
     /// Does what a courier could not do under its lock.
     pub(super) fn run_errands(self: &Arc<Self>, courier: &Arc<Courier>, errands: Errands) {
         let Errands { settles, failed, repeats, look_at, load } = errands;
-        for (seq, attempt) in failed {
+        for (seq, attempt, spent) in failed {
             // It rides the next commit; a history that misses an attempt misleads nobody for long.
-            drop(self.store.note_attempt(seq, courier.subscriber, attempt));
+            drop(self.store.note_attempt(seq, courier.subscriber, attempt, spent));
         }
         self.settler.add(settles);
         if !repeats.is_empty() {
@@ -213,8 +213,12 @@ impl Acks {
         Ok(go_on)
     }
 
-    fn shelve(&self, owed: Vec<Owed>) -> Vec<Arc<Message>> {
-        owed.into_iter().map(|owed| self.shelf.owed(owed)).collect()
+    fn shelve(&self, owed: Vec<Owed>) -> Vec<Read> {
+        let read = |owed: Owed| {
+            let spent = owed.spent;
+            (self.shelf.owed(owed), spent)
+        };
+        owed.into_iter().map(read).collect()
     }
 
     /// Pairs have ended in the store, by whomever: couriers forget them, and others are told.

@@ -162,6 +162,6 @@ fn record_of(
         content: Content { arguments, ..message.content },
         pairs: subscribers.iter().map(|id| (*id, PairStatus::Owed)).collect(),
         dead: Vec::new(),
-        attempts: Vec::new(),
+        tried: Vec::new(),
     }
 }

@@ -169,8 +169,8 @@ impl Ledger {
             let dead = self.dead.get(&DeadKey { seq, subscriber })?;
             Some((subscriber, dead.clone()))
         });
-        let attempts = of(PairStatus::Owed).filter_map(|subscriber| {
-            let tried = self.attempts.get(&DeadKey { seq, subscriber })?;
+        let tried = of(PairStatus::Owed).filter_map(|subscriber| {
+            let tried = self.tried.get(&DeadKey { seq, subscriber })?;
             Some((subscriber, tried.clone()))
         });
         Some(Record::Kept(Box::new(MessageRecord {
@@ -189,7 +189,7 @@ impl Ledger {
             content: content.or(inline)?,
             pairs,
             dead: dead.collect(),
-            attempts: attempts.collect(),
+            tried: tried.collect(),
         })))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Ledger;
-use crate::store::dead_letter::{Attempt, DeadKey, Reason};
+use crate::store::dead_letter::{Attempt, DeadKey, Reason, Spent};
 use crate::store::message::{Ended, Outcome, PairStatus, Settle, Swept, Which};
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::record::Record;
@@ -44,7 +44,7 @@ impl Ledger {
         }
     }
 
-    pub(in crate::store) fn note_attempt(&mut self, key: DeadKey, attempt: Attempt) {
+    pub(in crate::store) fn note_attempt(&mut self, key: DeadKey, attempt: Attempt, spent: Spent) {
         if !self.owes(key) {
             return;
         }
@@ -53,7 +53,7 @@ impl Ledger {
             error = error[..error.floor_char_boundary(Attempt::ERROR_BYTES_MAX)].into();
         }
         let (seq, subscriber) = (key.seq, key.subscriber);
-        self.say(Record::Attempted { seq, subscriber, attempt: Attempt { at, error } });
+        self.say(Record::Attempted { seq, subscriber, attempt: Attempt { at, error }, spent });
     }
 
     /// What is told about pairs that were turned, with what each was before.

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use super::{LocalStore, OnItsWay};
 use crate::model::{ConnectionId, GroupName, MessageId, Tenant};
 use crate::store::config::Mode;
-use crate::store::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Target};
+use crate::store::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target};
 use crate::store::health::Health;
 use crate::store::interface::{Answer, Store, StoreError};
 use crate::store::message::{Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept};
@@ -102,8 +102,9 @@ impl Store for LocalStore {
         seq: MessageSeq,
         subscriber: SubscriberId,
         attempt: Attempt,
+        spent: Spent,
     ) -> Answer<()> {
-        self.change(move |ledger| ledger.note_attempt(DeadKey { seq, subscriber }, attempt))
+        self.change(move |ledger| ledger.note_attempt(DeadKey { seq, subscriber }, attempt, spent))
     }
 
     fn sweep(&self, now: Moment, limit: usize) -> Answer<Swept> {

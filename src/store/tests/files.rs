@@ -9,8 +9,8 @@ use super::disk::SimulatedDisk;
 use super::world::{World, content, group, message, metrics, small};
 use crate::model::Audience;
 use crate::store::{
-    Acceptance, Config, LocalStore, Mode, NewMessage, OpenError, Outcome, PairStatus, Reason,
-    Refusal, StoreError,
+    Acceptance, Attempt, Config, LocalStore, Mode, NewMessage, OpenError, Outcome, PairStatus,
+    Reason, Refusal, Spent, StoreError,
 };
 
 fn embedded() -> World {
@@ -88,7 +88,10 @@ fn old_files_go_and_what_is_still_needed_moves_on() {
     let b = world.session("v", "tab", "c2");
     let dead = world.publish_message(large("dead", 50)).seq;
     world.settle(a, dead, Outcome::Dead(Reason::GivenUp));
-    world.publish_message(large("old", 50));
+    let old = world.publish_message(large("old", 50)).seq;
+    let spent = Spent { attempts: 2, repeats: 1, failures: 0 };
+    let attempt = Attempt { at: world.now, error: "no answer".into() };
+    world.wait(world.store.note_attempt(old, a, attempt, spent));
     world.wait(world.store.put_snapshot("t".into(), "half".into(), world.now));
     for n in 0..120 {
         let id = format!("m{n}");
@@ -103,6 +106,7 @@ fn old_files_go_and_what_is_still_needed_moves_on() {
     world.cut(5);
     assert_eq!(world.stats(), stats);
     assert_eq!(world.owed_ids(a), ["old"]);
+    assert_eq!((world.owed(a)[0].spent, world.owed(b)[1].spent), (spent, Spent::default()));
     assert_eq!(world.owed_ids(b), ["dead", "old"]);
     assert_eq!(world.owed(b)[0].content, large("dead", 50).content);
     assert_eq!(world.dead()[0].content, large("dead", 50).content);
