@@ -104,7 +104,10 @@ impl Courier {
         }
         self.answer_is_proof(desk, seq);
         let Some(flight) = desk.flights.get(&seq) else { return false };
+        let is_expired = flight.message.is_expired(self.policy.moment());
         let event = match word {
+            // A no comes too late for what is over.
+            Word::Nacked(_) | Word::GivenUp if is_expired => Event::Expired,
             Word::Acked => Event::Acked,
             Word::Unconfirmed => Event::Unconfirmed,
             Word::Nacked(delay) => Event::Nacked {
@@ -219,7 +222,10 @@ impl Courier {
         let Some(flight) = desk.flights.get(&seq) else { return };
         let was_sent = flight.pair.state() == State::Sent;
         let wait = self.policy.wait(flight.pair.repeats());
-        let Some(next) = desk.tell(seq, Event::Tick { wait }, &self.policy) else { return };
+        // What has expired does not die of the answer that did not come.
+        let is_expired = flight.message.is_expired(self.policy.moment());
+        let event = if is_expired { Event::Expired } else { Event::Tick { wait } };
+        let Some(next) = desk.tell(seq, event, &self.policy) else { return };
         if was_sent && next != Next::Ignore {
             self.policy.metrics.timeouts.inc();
             if let Some(flight) = desk.flights.get(&seq) {

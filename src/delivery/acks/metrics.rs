@@ -70,6 +70,11 @@ impl Metrics {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn died(&self, reason: crate::store::Reason) -> u64 {
+        self.dead.with_label_values(&[reason.name()]).get()
+    }
+
     pub(super) fn count(&self, outcome: &Outcome) {
         match outcome {
             Outcome::Acknowledged => self.acknowledged.inc(),

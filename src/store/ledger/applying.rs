@@ -263,6 +263,7 @@ impl Ledger {
         }
         gone.sort_unstable();
         for id in gone {
+            self.expire_owed(id, now);
             self.say(Record::Gone { subscriber: id, at: now });
         }
         // Connections are no more, and who had no session cannot be addressed.

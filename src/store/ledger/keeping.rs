@@ -134,9 +134,15 @@ impl Ledger {
         let Some(message) = self.messages.get_mut(&seq) else { return };
         message.body = Body::Inline(Box::new(super::reading::no_content()));
         let subscribers = message.subscribers_with(PairStatus::Owed);
-        if !subscribers.is_empty() {
-            self.say(Record::Died { seq, subscribers, reason: Reason::Damaged, at });
+        if subscribers.is_empty() {
+            return;
         }
+        let status = PairStatus::Expired;
+        self.say(if self.has_expired(seq, at) {
+            Record::Settled { seq, subscribers, status, at }
+        } else {
+            Record::Died { seq, subscribers, reason: Reason::Damaged, at }
+        });
     }
 
     fn record_of(
