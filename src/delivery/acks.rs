@@ -34,5 +34,5 @@ pub use insight::{Breakers, Destination, Queue};
 pub use metrics::Metrics;
 pub use opening::{Arrival, Gap};
 pub use order::Publisher;
-pub use publishing::{AcceptedReceipt, Acknowledged, NotAccepted};
+pub use publishing::{AcceptedReceipt, Acknowledged, NotAccepted, OnFirst};
 pub use session::{Status, Subscription};

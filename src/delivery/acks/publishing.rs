@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::engine::Acks;
-use super::order::{Publisher, Ticket};
+use super::order::Publisher;
 use crate::delivery::breaker::Permit;
 use crate::delivery::outlet::{Delivery, DeliveryError};
 use crate::model::{Envelope, MessageId};
@@ -18,7 +18,6 @@ use crate::store::{
 };
 
 /// A message that must not be lost.
-#[derive(Debug)]
 pub struct Acknowledged {
     /// The message; its class is not looked at.
     pub envelope: Envelope<Event>,
@@ -30,7 +29,13 @@ pub struct Acknowledged {
     pub require_audience: bool,
     /// A hash of everything the publisher said: the same id with another hash is refused.
     pub body_hash: [u8; 16],
+    /// Called before anybody is sent it, and only when it is published now: not for a repetition of
+    /// a message that was accepted before, and not for one that was refused. Must not wait.
+    pub on_first: Option<OnFirst>,
 }
+
+/// Hears that a message is about to be delivered for the first time.
+pub type OnFirst = Box<dyn FnOnce() + Send>;
 
 /// What a publisher is told about a message that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,8 +135,8 @@ impl Delivery {
         let acks = self.acks.clone().ok_or(NotAccepted::NotConfigured)?;
         acks.ask_store_breaker()?;
         let publisher = message.publisher.clone();
-        let new = new_message(message)?;
-        let ticket = acks.turns.ticket(&new.hub, &publisher);
+        let (new, on_first) = new_message(message)?;
+        let mut ticket = acks.turns.ticket(&new.hub, &publisher);
         let now = acks.now();
         // Under way from here on, whatever becomes of the future.
         let answer = acks.store.accept(new.clone(), now);
@@ -139,7 +144,14 @@ impl Delivery {
             let acks = acks.clone();
             async move {
                 let answer = answer.await;
-                acks.accepted(new, now, ticket, answer).await
+                acks.tell_store_breaker(answer.as_ref().err());
+                ticket.turn().await;
+                if let Some(on_first) = on_first.filter(|_| is_first(&answer)) {
+                    on_first();
+                }
+                let receipt = acks.accepted(new, now, answer).await;
+                drop(ticket);
+                receipt
             }
         });
         Ok((acks, task))
@@ -161,16 +173,14 @@ impl Delivery {
 }
 
 impl Acks {
-    /// The store has answered: those who are here get the message when its turn has come.
+    /// The store has answered, and the publisher's earlier messages are done: those who are here get
+    /// this one.
     async fn accepted(
         self: Arc<Self>,
         new: NewMessage,
         now: Moment,
-        mut ticket: Ticket,
         answer: Result<Acceptance, StoreError>,
     ) -> Result<AcceptedReceipt, NotAccepted> {
-        self.tell_store_breaker(answer.as_ref().err());
-        ticket.turn().await;
         let mode = self.store.mode();
         let id = new.id.clone();
         match answer? {
@@ -214,14 +224,23 @@ impl Acks {
     }
 }
 
-fn new_message(message: Acknowledged) -> Result<NewMessage, EncodeError> {
-    let Acknowledged { envelope, publisher, critical, require_audience, body_hash } = message;
+/// Whether the message is published now. Where nobody knows, it may be: a sweep finds it then.
+fn is_first(answer: &Result<Acceptance, StoreError>) -> bool {
+    match answer {
+        Ok(Acceptance::Accepted(_)) | Err(_) => true,
+        Ok(Acceptance::Duplicate { .. } | Acceptance::Refused(_)) => false,
+    }
+}
+
+fn new_message(message: Acknowledged) -> Result<(NewMessage, Option<OnFirst>), EncodeError> {
+    let Acknowledged { envelope, publisher, critical, require_audience, body_hash, on_first } =
+        message;
     let arguments = envelope.event.to_raw()?;
     let encoding = match arguments.protocol() {
         Protocol::Json => Encoding::Json,
         Protocol::MessagePack => Encoding::MessagePack,
     };
-    Ok(NewMessage {
+    let new = NewMessage {
         id: envelope.id,
         tenant: publisher.tenant,
         hub: envelope.hub,
@@ -238,5 +257,6 @@ fn new_message(message: Acknowledged) -> Result<NewMessage, EncodeError> {
         },
         body_hash,
         require_audience,
-    })
+    };
+    Ok((new, on_first))
 }

@@ -1,6 +1,9 @@
 //! From a publisher to an ack.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
 
 use super::world::{Client, Plan, World, seconds, turn};
 use crate::delivery::NotAccepted;
@@ -57,6 +60,22 @@ async fn an_id_is_published_once_and_not_for_another_body() {
     other.body_hash = [1; 16];
     let refused = world.send(other).await.unwrap_err();
     assert_eq!((refused.name(), refused.is_retryable()), ("message_id_reused", false));
+    assert_eq!(client.got().await, ["m1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_learns_from_messages_hears_of_each_once_and_before_it_is_delivered() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    for hash in [0, 0, 1] {
+        let (ear, connection) = (heard.clone(), client.connection.clone());
+        let mut message = world.message("m1", "[{}]");
+        message.body_hash = [hash; 16];
+        message.on_first = Some(Box::new(move || ear.lock().push(connection.waiting().0)));
+        let _ = world.send(message).await;
+    }
+    assert_eq!(*heard.lock(), [0], "not the repetition, not the one that was refused");
     assert_eq!(client.got().await, ["m1"]);
 }
 

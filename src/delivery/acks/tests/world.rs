@@ -153,6 +153,7 @@ impl World {
             critical: false,
             require_audience: false,
             body_hash: [0; 16],
+            on_first: None,
         }
     }
 
