@@ -10,6 +10,7 @@
 //! instead; `pair`, `breaker` and `lanes` are the pure parts of that.
 
 mod acks;
+mod batching;
 mod breaker;
 mod fan_out;
 mod json_event;
@@ -33,6 +34,7 @@ pub use acks::{
     EndedSink, Gap, HubAcks, Metrics as AckMetrics, NotAccepted, OnFirst, Publisher, Queue, Status,
     Subscription,
 };
+pub use batching::BatchingConfig;
 pub use breaker::{Breaker, BreakerLimits, BreakerState, Force, Permit};
 pub use json_event::{BadArguments, event_from_json, event_of_text};
 pub use metrics::Metrics;

@@ -10,12 +10,13 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::activity::Activity;
 use super::config::Settings;
 use super::end::End;
 use super::node::Connections;
 use super::outbox::Outbox;
 use super::sink::{Outlet, Source, Witness};
-use crate::model::{Caller, ConnectionId, GroupName, HubName};
+use crate::model::{Caller, ConnectionId, GroupName, HubName, TransportKind};
 use crate::protocol::{Protocol, encode};
 
 mod sending;
@@ -30,6 +31,8 @@ pub struct NewConnection {
     pub caller: Arc<Caller>,
     /// The peer's address, for bounds per caller.
     pub peer: Option<IpAddr>,
+    /// How its bytes travel.
+    pub transport: TransportKind,
     /// The hub's settings.
     pub settings: Arc<Settings>,
     /// Whether binary protocols may be spoken (not over Server-Sent Events).
@@ -82,6 +85,7 @@ pub struct Connection {
     pub(super) groups: Mutex<Vec<GroupName>>,
     witness: Mutex<Option<Arc<dyn Witness>>>,
     pub(super) clock: Clock,
+    pub(super) activity: Activity,
     protocol: AtomicU8,
     received: AtomicU64,
     acked: AtomicU64,
@@ -121,6 +125,8 @@ impl Connection {
         let clock = Clock::default();
         clock.opened_ms.store(now, Ordering::Relaxed);
         clock.pinged_ms.store(now, Ordering::Relaxed);
+        let activity = Activity::default();
+        activity.received(now);
         Self {
             new,
             node,
@@ -133,6 +139,7 @@ impl Connection {
             groups: Mutex::default(),
             witness: Mutex::default(),
             clock,
+            activity,
             protocol: AtomicU8::new(NO_PROTOCOL),
             received: AtomicU64::new(0),
             acked: AtomicU64::new(0),
@@ -155,6 +162,17 @@ impl Connection {
     /// Who is behind it.
     pub fn caller(&self) -> &Arc<Caller> {
         &self.new.caller
+    }
+
+    /// How its bytes travel.
+    pub fn transport(&self) -> TransportKind {
+        self.new.transport
+    }
+
+    /// Since it was opened.
+    pub fn age(&self) -> Duration {
+        let opened = self.clock.opened_ms.load(Ordering::Relaxed);
+        Duration::from_millis(self.node.now_ms().saturating_sub(opened))
     }
 
     /// Whether binary protocols may be spoken.
@@ -229,6 +247,9 @@ impl Connection {
 
     /// A complete message of the client has been read. `ping` arms the client timeout (5.8).
     pub fn heard(&self, ping: bool) {
+        if ping {
+            self.activity.pinged();
+        }
         if ping || self.clock.heard_ms.load(Ordering::Relaxed) != 0 {
             self.clock.heard_ms.store(self.node.now_ms(), Ordering::Relaxed);
         }
@@ -307,6 +328,7 @@ impl Connection {
         if let Some(Outlet::Direct(sink)) = old {
             sink.shutdown();
         }
+        self.activity.received(self.node.coarse_ms());
         // Its client could not speak while it was away.
         self.heard(false);
         self.node.metrics().resumed.inc();
@@ -325,6 +347,9 @@ impl Connection {
 
     /// Long polling: whether a poll is open. Without one the disconnect timeout runs.
     pub fn set_polled(&self, polled: bool) {
+        if polled {
+            self.activity.received(self.node.coarse_ms());
+        }
         let since = if polled { 0 } else { self.node.now_ms() };
         self.clock.unpolled_ms.store(since, Ordering::Relaxed);
     }

@@ -59,6 +59,11 @@ impl Farewell {
                     .to_owned(),
                 detailed,
             ),
+            End::Stale => Self::fault(
+                "OperationCanceledException",
+                "Nothing was heard of the client for too long.".to_owned(),
+                detailed,
+            ),
             End::Expired => Self::plain(None, true),
             End::Asked { reason, allow_reconnect } => Self::plain(reason.clone(), *allow_reconnect),
             End::Stopping => Self { patient: true, ..Self::plain(None, true) },

@@ -21,7 +21,7 @@ use crate::connections::{
 use crate::delivery::acks::{self, AcceptedReceipt, AckMode, Acknowledged, HubAcks, NotAccepted};
 use crate::delivery::acks::{Publisher, Subscription};
 use crate::delivery::{Delivery, Keeping, event_from_json};
-use crate::model::{Audience, Caller, Envelope, MessageId};
+use crate::model::{Audience, Caller, Envelope, MessageId, TransportKind};
 use crate::protocol::Protocol;
 use crate::store::{
     self, ClientKey, Counts, DeadFilter, DeadLetter, Identity, LocalStore, SessionKey,
@@ -124,6 +124,7 @@ impl World {
             hub: "hub".into(),
             caller: Arc::new(Caller::of_user(name)),
             peer: None,
+            transport: TransportKind::WebSockets,
             settings: Arc::new(Settings::default()),
             binary: true,
             pings: false,
