@@ -29,6 +29,7 @@ impl Ledger {
         let of_caller = self.callers.get(&caller).copied().unwrap_or_default();
         if of_caller >= self.config.sessions_per_caller_max
             || self.sessions.len() >= self.config.sessions_max
+            || self.is_frugal
         {
             key.client = None;
         }
@@ -223,7 +224,7 @@ impl Ledger {
         else {
             return 0;
         };
-        if heir.presence != Presence::Here {
+        if heir.presence != Presence::Here || self.is_frugal {
             return 0;
         }
         let fits = |seq: &MessageSeq| {

@@ -103,6 +103,7 @@ impl Ledger {
         }
         while let Some(&(end, key)) = self.retiring.first()
             && end <= now
+            && !self.is_frugal
             && !is_full(&swept)
         {
             self.say(Record::Retired { seq: key.seq, subscriber: key.subscriber, at: now });
