@@ -132,7 +132,9 @@ impl Courier {
     pub(super) fn offer(&self, message: &Arc<Message>) -> Errands {
         let mut errands = Errands::default();
         let mut desk = self.desk.lock();
-        if desk.link.is_none() || desk.flights.contains_key(&message.seq) {
+        // What stands before the cursor has been read from the store already.
+        let is_read = desk.cursor.is_some_and(|cursor| message.seq <= cursor);
+        if desk.link.is_none() || is_read || desk.flights.contains_key(&message.seq) {
             return errands;
         }
         if desk.is_held(&self.policy) {

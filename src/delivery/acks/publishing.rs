@@ -8,10 +8,12 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::engine::Acks;
+use super::hub::DeliveryOrder;
 use super::order::Publisher;
 use crate::delivery::breaker::Permit;
+use crate::delivery::lanes::Lane;
 use crate::delivery::outlet::{Delivery, DeliveryError};
-use crate::model::{Envelope, MessageId};
+use crate::model::{Envelope, HubName, MessageId, Priority};
 use crate::protocol::{EncodeError, Event, Protocol};
 use crate::store::{
     Acceptance, Content, Encoding, MessageSeq, Mode, Moment, NewMessage, Refusal, StoreError,
@@ -136,7 +138,8 @@ impl Delivery {
         acks.ask_store_breaker()?;
         let publisher = message.publisher.clone();
         let (new, on_first) = new_message(message)?;
-        let mut ticket = acks.turns.ticket(&new.hub, &publisher);
+        let lane = acks.lane_of_turns(&new.hub, new.priority);
+        let mut ticket = acks.turns.ticket(&new.hub, &publisher, lane);
         let now = acks.now();
         // Under way from here on, whatever becomes of the future.
         let answer = acks.store.accept(new.clone(), now);
@@ -164,7 +167,8 @@ impl Delivery {
         envelope: Envelope<Event>,
     ) -> Result<(), DeliveryError> {
         if let Some(acks) = self.acks.as_ref().filter(|acks| !acks.turns.is_idle()) {
-            let mut ticket = acks.turns.ticket(&envelope.hub, publisher);
+            let lane = acks.lane_of_turns(&envelope.hub, envelope.priority);
+            let mut ticket = acks.turns.ticket(&envelope.hub, publisher, lane);
             ticket.turn().await;
             return self.publish(envelope).await;
         }
@@ -189,7 +193,7 @@ impl Acks {
                 if targeted > 0 {
                     let message = self.shelf.accepted(seq, &new, now);
                     drop(new);
-                    self.dispatch(&message, &accepted.subscribers).await;
+                    self.deliver_first(message, accepted.subscribers).await;
                 }
                 Ok(AcceptedReceipt { id, seq, targeted, accepted_at: now, duplicate: false, mode })
             }
@@ -197,6 +201,14 @@ impl Acks {
                 Ok(AcceptedReceipt { id, seq, targeted, accepted_at, duplicate: true, mode })
             }
             Acceptance::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// In which lane a message keeps its order: on a strict hub nothing of a publisher overtakes.
+    fn lane_of_turns(&self, hub: &HubName, priority: Priority) -> Lane {
+        match self.hubs.get(hub).map(|hub| hub.order) {
+            Some(DeliveryOrder::Strict) => Lane::Normal,
+            Some(DeliveryOrder::First) | None => Lane::of(priority),
         }
     }
 
