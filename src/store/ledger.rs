@@ -25,11 +25,11 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::config::Config;
-use super::dead_letter::{Attempt, DeadKey};
+use super::dead_letter::DeadKey;
 use super::message::{Content, PairStatus};
 use super::names::{MessageSeq, Moment, SessionKey, SubscriberId};
 use super::receipt::{Counts, Totals};
-use super::record::{DeadRecord, Record};
+use super::record::{DeadRecord, Record, Tried};
 use crate::model::{Audience, HubName, MessageId, Priority, Tenant};
 use hubs::Hub;
 use journal::Journal;
@@ -45,6 +45,10 @@ pub(super) use reading::Unread;
 /// With more pairs than this, a receipt has only counts, and only while something is owed or dead
 /// the pairs are known one by one.
 const RECEIPT_PAIRS_MAX: usize = 100;
+
+/// Bytes that the end of one pair, its dying included, or of one session takes of a log at most: a
+/// record about one message and one subscriber.
+pub(super) const END_BYTES: u64 = 56;
 
 pub(super) struct Ledger {
     config: Arc<Config>,
@@ -64,8 +68,8 @@ pub(super) struct Ledger {
     dead: BTreeMap<DeadKey, DeadRecord>,
     /// When dead letters are retired.
     retiring: BTreeSet<(Moment, DeadKey)>,
-    /// Failed attempts of owed pairs.
-    attempts: HashMap<DeadKey, Vec<Attempt>>,
+    /// Owed pairs that were tried in vain.
+    tried: HashMap<DeadKey, Tried>,
     keys: Keys,
     subscribers: HashMap<SubscriberId, Subscriber>,
     sessions: HashMap<SessionKey, SubscriberId>,
@@ -82,6 +86,8 @@ pub(super) struct Ledger {
     introduced: Vec<SubscriberId>,
     /// Which messages and keys have their newest full record in which file.
     homes: BTreeMap<SegmentNumber, Vec<MessageSeq>>,
+    /// The disk is full: nothing is said that can wait.
+    is_frugal: bool,
 }
 
 struct Message {
@@ -152,7 +158,7 @@ impl Ledger {
             over: BTreeSet::new(),
             dead: BTreeMap::new(),
             retiring: BTreeSet::new(),
-            attempts: HashMap::new(),
+            tried: HashMap::new(),
             keys: Keys::default(),
             subscribers: HashMap::new(),
             sessions: HashMap::new(),
@@ -165,6 +171,7 @@ impl Ledger {
             snapshots: Snapshots::default(),
             introduced: Vec::new(),
             homes: BTreeMap::new(),
+            is_frugal: false,
             config,
         }
     }
@@ -173,6 +180,17 @@ impl Ledger {
     fn say(&mut self, record: Record) {
         self.journal.push(&record);
         self.apply(record, None);
+    }
+
+    /// Whether the disk has room for nothing but ends: then new clients get no session, what a lost
+    /// connection was owed waits, and dead letters stay longer.
+    pub(super) fn be_frugal(&mut self, is_frugal: bool) {
+        self.is_frugal = is_frugal;
+    }
+
+    /// What the ends of all that is owed, and of all sessions, will take of the log.
+    pub(super) fn bytes_of_ends(&self) -> u64 {
+        (self.usage.total.pending + self.sessions.len() as u64) * END_BYTES
     }
 
     /// What was accepted so far is durable: everybody may see it.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::dead_letter::{Attempt, Reason};
+use super::dead_letter::{Attempt, Reason, Spent};
 use super::message::{Content, PairStatus};
 use super::names::{Identity, MessageSeq, Moment, SessionKey, SubscriberId};
 use super::receipt::{Counts, Totals};
@@ -65,6 +65,7 @@ pub(super) enum Record {
         seq: MessageSeq,
         subscriber: SubscriberId,
         attempt: Attempt,
+        spent: Spent,
     },
     /// Dead letters of one message are owed again.
     Requeued {
@@ -136,8 +137,16 @@ pub(super) struct MessageRecord {
     /// Ascending.
     pub(super) pairs: Vec<(SubscriberId, PairStatus)>,
     pub(super) dead: Vec<(SubscriberId, DeadRecord)>,
-    /// Failed attempts of pairs that are owed.
-    pub(super) attempts: Vec<(SubscriberId, Vec<Attempt>)>,
+    /// Owed pairs that were tried in vain.
+    pub(super) tried: Vec<(SubscriberId, Tried)>,
+}
+
+/// What was tried in vain for a pair that is owed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Tried {
+    pub(super) spent: Spent,
+    /// Earlier lives included.
+    pub(super) attempts: Vec<Attempt>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

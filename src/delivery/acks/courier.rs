@@ -2,7 +2,7 @@
 //!
 //! All in memory and under one lock; nothing here waits. What has to be written down comes back as
 //! [`Errands`], to be run when the lock is free. The courier outlives its connection while something
-//! was tried in vain: the counts of attempts are its memory.
+//! was tried in vain, because its counts of attempts are newer than those in the store.
 //!
 //! The store holds everything that is owed; only what is being delivered is a flight here. When an
 //! outbox is full, too much is unanswered, or the breaker is open, the courier falls *behind*: new
@@ -24,7 +24,7 @@ use crate::delivery::lanes::Lane;
 use crate::delivery::pair::{Event, Next, Pair};
 use crate::model::{ConnectionId, Tenant};
 use crate::protocol::Protocol;
-use crate::store::{Attempt, MessageSeq, Moment, Settle, SubscriberId};
+use crate::store::{Attempt, MessageSeq, Moment, Settle, Spent, SubscriberId};
 
 /// One subscriber's courier.
 pub(super) struct Courier {
@@ -97,7 +97,7 @@ pub(super) struct Flight {
 pub(super) struct Errands {
     pub(super) settles: Vec<Settle>,
     /// Attempts that failed, for the dead letters they may lead to.
-    pub(super) failed: Vec<(MessageSeq, Attempt)>,
+    pub(super) failed: Vec<(MessageSeq, Attempt, Spent)>,
     /// Repeats that are due.
     pub(super) repeats: Vec<Repeat>,
     /// Look at the courier at this time.
@@ -115,10 +115,11 @@ pub(super) struct Repeat {
 }
 
 impl Errands {
-    /// Notes an attempt that failed.
-    pub(super) fn note(&mut self, seq: MessageSeq, at: Moment, error: &str) {
+    /// Notes an attempt that failed, and what the pair has spent with it.
+    pub(super) fn note(&mut self, seq: MessageSeq, pair: &Pair, at: Moment, error: &str) {
         let end = error.floor_char_boundary(Attempt::ERROR_BYTES_MAX);
-        self.failed.push((seq, Attempt { at, error: Arc::from(&error[..end]) }));
+        let attempt = Attempt { at, error: Arc::from(&error[..end]) };
+        self.failed.push((seq, attempt, pair.spent()));
     }
 }
 
@@ -131,13 +132,15 @@ impl Courier {
     pub(super) fn offer(&self, message: &Arc<Message>) -> Errands {
         let mut errands = Errands::default();
         let mut desk = self.desk.lock();
-        if desk.link.is_none() || desk.flights.contains_key(&message.seq) {
+        // What stands before the cursor has been read from the store already.
+        let is_read = desk.cursor.is_some_and(|cursor| message.seq <= cursor);
+        if desk.link.is_none() || is_read || desk.flights.contains_key(&message.seq) {
             return errands;
         }
         if desk.is_held(&self.policy) {
             desk.fall_behind(message.seq);
             errands.load = desk.wants_load(&self.policy);
-        } else if !self.send_new(&mut desk, message.clone(), &mut errands) {
+        } else if !self.send_new(&mut desk, (message.clone(), Spent::default()), &mut errands) {
             desk.fall_behind(message.seq);
         }
         self.plan(&mut desk, &mut errands);

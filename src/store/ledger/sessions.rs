@@ -29,6 +29,7 @@ impl Ledger {
         let of_caller = self.callers.get(&caller).copied().unwrap_or_default();
         if of_caller >= self.config.sessions_per_caller_max
             || self.sessions.len() >= self.config.sessions_max
+            || self.is_frugal
         {
             key.client = None;
         }
@@ -126,6 +127,7 @@ impl Ledger {
         now: Moment,
     ) -> Vec<Ended> {
         self.leave(id, group.clone());
+        let mut ended = self.expire_owed(id, now);
         let Some(subscriber) = self.subscribers.get(&id) else { return Vec::new() };
         let through = |audience: &Audience| match audience {
             Audience::Group { group: own, .. } => own == group,
@@ -146,7 +148,8 @@ impl Ledger {
         for &seq in &seqs {
             self.say(Record::Died { seq, subscribers: vec![id], reason, at: now });
         }
-        self.told(&keys_of(id, &seqs), PairStatus::Dead, Some(reason))
+        ended.extend(self.told(&keys_of(id, &seqs), PairStatus::Dead, Some(reason)));
+        ended
     }
 
     pub(in crate::store) fn away(
@@ -185,6 +188,7 @@ impl Ledger {
     }
 
     pub(in crate::store) fn end(&mut self, id: SubscriberId, now: Moment) -> Vec<Ended> {
+        let mut ended = self.expire_owed(id, now);
         let Some(subscriber) = self.subscribers.get(&id) else { return Vec::new() };
         let seqs: Vec<MessageSeq> = subscriber.owed.iter().copied().collect();
         let record = Record::Gone { subscriber: id, at: now };
@@ -193,7 +197,9 @@ impl Ledger {
         } else {
             self.apply(record, None);
         }
-        self.told(&keys_of(id, &seqs), PairStatus::Dead, Some(Reason::SubscriberGone))
+        let reason = Some(Reason::SubscriberGone);
+        ended.extend(self.told(&keys_of(id, &seqs), PairStatus::Dead, reason));
+        ended
     }
 
     /// A connection without a session takes over what lost ones of its identity were owed.
@@ -218,7 +224,7 @@ impl Ledger {
         else {
             return 0;
         };
-        if heir.presence != Presence::Here {
+        if heir.presence != Presence::Here || self.is_frugal {
             return 0;
         }
         let fits = |seq: &MessageSeq| {

@@ -188,8 +188,8 @@ impl Ledger {
                 lost.owed.remove(&seq);
             }
             self.owe(to, seq);
-            if let Some(tried) = self.attempts.remove(&DeadKey { seq, subscriber: from }) {
-                self.attempts.insert(DeadKey { seq, subscriber: to }, tried);
+            if let Some(tried) = self.tried.remove(&DeadKey { seq, subscriber: from }) {
+                self.tried.insert(DeadKey { seq, subscriber: to }, tried);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::{DeadRecord, KeyRecord, MessageRecord, ReceiptRecord, Record, SubscriberRecord, Sums};
 use crate::model::Audience;
 use crate::store::bytes::Writer;
-use crate::store::dead_letter::{Attempt, Reason};
+use crate::store::dead_letter::{Attempt, Reason, Spent};
 use crate::store::message::{Content, Encoding, PairStatus};
 use crate::store::names::{Identity, MessageSeq, SubscriberId};
 use crate::store::receipt::{Counts, Totals};
@@ -69,10 +69,11 @@ pub(in crate::store) fn encode(record: &Record, out: &mut Vec<u8>) -> u8 {
         }
         Record::Closed => 17,
         Record::Mended => 19,
-        Record::Attempted { seq, subscriber, attempt } => {
+        Record::Attempted { seq, subscriber, attempt, spent } => {
             w.u64(seq.0);
             w.u64(subscriber.0);
             attempts_to(&mut w, std::slice::from_ref(attempt));
+            spent_to(&mut w, *spent);
             18
         }
     }
@@ -142,9 +143,10 @@ fn message_to(w: &mut Writer<'_>, message: &MessageRecord, kind: u8) -> u8 {
         w.u64(subscriber.0);
         dead_to(w, dead);
     });
-    w.list(message.attempts.iter(), |w, (subscriber, attempts)| {
+    w.list(message.tried.iter(), |w, (subscriber, tried)| {
         w.u64(subscriber.0);
-        attempts_to(w, attempts);
+        attempts_to(w, &tried.attempts);
+        spent_to(w, tried.spent);
     });
     kind
 }
@@ -197,6 +199,13 @@ fn attempts_to(w: &mut Writer<'_>, attempts: &[Attempt]) {
         w.u64(attempt.at.0);
         w.text(&attempt.error);
     });
+}
+
+fn spent_to(w: &mut Writer<'_>, spent: Spent) {
+    let Spent { attempts, repeats, failures } = spent;
+    w.u32(attempts.into());
+    w.u8(repeats);
+    w.u8(failures);
 }
 
 fn content_to(w: &mut Writer<'_>, content: &Content) {

@@ -9,8 +9,8 @@ use super::disk::SimulatedDisk;
 use super::world::{World, content, group, message, metrics, small};
 use crate::model::Audience;
 use crate::store::{
-    Acceptance, Config, LocalStore, Mode, NewMessage, OpenError, Outcome, PairStatus, Reason,
-    Refusal, StoreError,
+    Acceptance, Attempt, Config, LocalStore, MessageSeq, Mode, NewMessage, OpenError, Outcome,
+    PairStatus, Reason, Refusal, Spent, StoreError, SubscriberId,
 };
 
 fn embedded() -> World {
@@ -88,7 +88,10 @@ fn old_files_go_and_what_is_still_needed_moves_on() {
     let b = world.session("v", "tab", "c2");
     let dead = world.publish_message(large("dead", 50)).seq;
     world.settle(a, dead, Outcome::Dead(Reason::GivenUp));
-    world.publish_message(large("old", 50));
+    let old = world.publish_message(large("old", 50)).seq;
+    let spent = Spent { attempts: 2, repeats: 1, failures: 0 };
+    let attempt = Attempt { at: world.now, error: "no answer".into() };
+    world.wait(world.store.note_attempt(old, a, attempt, spent));
     world.wait(world.store.put_snapshot("t".into(), "half".into(), world.now));
     for n in 0..120 {
         let id = format!("m{n}");
@@ -103,12 +106,54 @@ fn old_files_go_and_what_is_still_needed_moves_on() {
     world.cut(5);
     assert_eq!(world.stats(), stats);
     assert_eq!(world.owed_ids(a), ["old"]);
+    assert_eq!((world.owed(a)[0].spent, world.owed(b)[1].spent), (spent, Spent::default()));
     assert_eq!(world.owed_ids(b), ["dead", "old"]);
     assert_eq!(world.owed(b)[0].content, large("dead", 50).content);
     assert_eq!(world.dead()[0].content, large("dead", 50).content);
     assert_eq!(world.status(a, "m3"), Some(PairStatus::Acknowledged), "from its receipt");
     assert_eq!(world.wait(world.store.snapshot("t".into())).unwrap(), "half");
     assert!(matches!(world.offer(large("m3", 100)), Acceptance::Duplicate { .. }));
+}
+
+/// On a full disk nothing is refused that ends something owed, whatever else has been asked for.
+#[test]
+fn on_a_full_disk_whatever_is_owed_can_die_and_nothing_else_takes_the_room_for_it() {
+    let mut world = World::on(SimulatedDisk::default(), Config { reserve_mib: 1, ..small() });
+    let clients: Vec<SubscriberId> =
+        (0..100).map(|n| world.session("u", &format!("tab{n}"), &format!("c{n}"))).collect();
+    let seqs: Vec<MessageSeq> =
+        (0..40).map(|n| world.publish(&format!("m{n}"), Audience::all()).seq).collect();
+    let pairs = (clients.len() * seqs.len()) as u64;
+    world.disk().set_room(Some(0));
+    let refused = world.try_wait(world.store.accept(message("new", Audience::all()), world.now));
+    assert_eq!(refused, Err(StoreError::DiskFull));
+    // Others want the reserve, too, and more than there is of it.
+    let attempt = || Attempt { at: world.now, error: "x".repeat(250).into() };
+    let asked: Vec<_> = (0..5_000)
+        .map(|n| {
+            let (seq, subscriber) = (seqs[n % seqs.len()], clients[n % clients.len()]);
+            world.store.note_attempt(seq, subscriber, attempt(), Spent::default())
+        })
+        .collect();
+    let noted = asked.into_iter().map(|answer| world.try_wait(answer));
+    let noted = noted.filter(Result::is_ok).count();
+    assert!((1..5_000).contains(&noted), "{noted} found room");
+    for n in 0..1_000 {
+        let late = world.open("late", Some(&format!("tab{n}")), &format!("late{n}"));
+        assert!(!late.session, "it works without a session");
+    }
+    assert_eq!(world.owed_ids(clients[0]).len(), seqs.len());
+    for seq in &seqs {
+        for client in &clients {
+            let died = world.settle(*client, *seq, Outcome::Dead(Reason::TimedOut));
+            assert_eq!(died[0].status, PairStatus::Dead);
+        }
+    }
+    assert!(world.store.health().disk_full);
+    let stats = world.stats();
+    assert_eq!((stats.pairs.dead, stats.pairs.pending), (pairs, 0));
+    world.cut(6);
+    assert_eq!(world.stats().pairs.dead, pairs);
 }
 
 #[test]

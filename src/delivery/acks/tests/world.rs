@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) delivery: Arc<Delivery>,
     pub(super) node: Arc<Connections>,
     pub(super) metrics: acks::Metrics,
+    plan: Plan,
+    store: Arc<LocalStore>,
     stop: CancellationToken,
     next: AtomicUsize,
 }
@@ -68,12 +70,24 @@ impl World {
     }
 
     pub(super) async fn with(plan: Plan) -> Self {
+        let metrics = store::Metrics::new(&prometheus::Registry::new()).unwrap();
+        let store = Arc::new(LocalStore::in_memory(plan.store.clone(), metrics));
+        Self::on(plan, store).await
+    }
+
+    /// The gateway stops where it stands, and begins again with what its store knows.
+    pub(super) async fn restart(self) -> Self {
+        self.stop.cancel();
+        turn().await;
+        Self::on(self.plan.clone(), self.store.clone()).await
+    }
+
+    async fn on(plan: Plan, store: Arc<LocalStore>) -> Self {
         let registry = prometheus::Registry::new();
         let metrics = connections::Metrics::new(&registry).unwrap();
         let node = Connections::new(&plan.connections, 1, metrics);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         node.start(&tasks, &stop);
-        let store = LocalStore::in_memory(plan.store, store::Metrics::new(&registry).unwrap());
         let metrics = acks::Metrics::new(&registry).unwrap();
         let delivery = Delivery::keeping(
             &node,
@@ -81,11 +95,11 @@ impl World {
             [("hub".into(), plan.hub)].into(),
             crate::delivery::Metrics::new(&registry).unwrap(),
             tasks.clone(),
-            Keeping { store: Arc::new(store), config: plan.config, metrics: metrics.clone() },
+            Keeping { store: store.clone(), config: plan.config.clone(), metrics: metrics.clone() },
         );
         tasks.spawn(delivery.clone().run(stop.clone()));
         delivery.ready().await.unwrap();
-        Self { delivery, node, metrics, stop, next: AtomicUsize::new(0) }
+        Self { delivery, node, metrics, plan, store, stop, next: AtomicUsize::new(0) }
     }
 
     /// A client with a session, in group `g`, that acks by method.
@@ -140,6 +154,7 @@ impl World {
             critical: false,
             require_audience: false,
             body_hash: [0; 16],
+            on_first: None,
         }
     }
 
