@@ -160,7 +160,7 @@ npm_ci() { # FOLDER: installs when the lock file changed
 serve() { # COMMAND…: starts a server and waits for its address; sets url and server
   local out
   out=$(mktemp "$reports/server.XXXXXX")
-  "$@" > "$out" 2> "$out.errors" &
+  CONDUIT__STORE__MODE=memory "$@" > "$out" 2> "$out.errors" &
   server=$!
   children+=("$server")
   local try

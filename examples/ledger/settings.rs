@@ -42,7 +42,8 @@ pub(crate) fn configuration(flags: &Flags, port: u16, store: &Path) -> String {
 
 fn store_section(flags: &Flags, store: &Path) -> Vec<String> {
     let kinds = flags.kinds();
-    let mut lines = vec!["[store]".into(), format!("mode = \"{}\"", flags.store.name())];
+    let mut lines = vec!["[store]".into(), "enabled = true".into()];
+    lines.push(format!("mode = \"{}\"", flags.store.name()));
     if flags.store == Store::Embedded {
         lines.push(format!("path = {:?}", store.display().to_string()));
     }
@@ -57,6 +58,10 @@ fn store_section(flags: &Flags, store: &Path) -> Vec<String> {
         );
     }
     lines.push("[session]".into());
+    if flags.backlog.is_some() {
+        // Accepting it may take longer than a session lives.
+        lines.push("ttl_seconds = 900".into());
+    }
     lines.push(format!("per_caller_max = {}", flags.subscribers.max(32)));
     if !kinds.is_empty() {
         lines.push("ttl_seconds = 10".into());

@@ -10,6 +10,8 @@ use super::error::HubResult;
 use super::methods::Methods;
 use crate::protocol::RawValue;
 
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
 /// Who may call it may speak to everybody on it, so it is only for measuring.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BenchHub;
@@ -23,6 +25,7 @@ impl Hub for BenchHub {
         methods.add("JoinGroup", Self::join_group);
         methods.add("LeaveGroup", Self::leave_group);
         methods.add("SendToGroup", Self::send_to_group);
+        methods.add("Wait", Self::wait);
         methods.add("AskClient", Self::ask_client);
         methods.stream("Counter", Self::counter);
     }
@@ -51,6 +54,12 @@ impl BenchHub {
         payload: RawValue,
     ) -> HubResult<()> {
         context.clients().group(group).send("Broadcast", (payload,)).await
+    }
+
+    /// A call that takes its time, at most a minute.
+    async fn wait(_: Context<Self>, ms: u64) -> HubResult<()> {
+        tokio::time::sleep(Duration::from_millis(ms).min(WAIT_MAX)).await;
+        Ok(())
     }
 
     async fn ask_client(

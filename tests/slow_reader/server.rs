@@ -34,6 +34,7 @@ impl Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_conduit-realtime"))
             .args(["serve", "--listen", "127.0.0.1:0", "--bench-hub"])
             .env("CONDUIT__AUTH__DEVELOPMENT_KEY", KEY)
+            .env("CONDUIT__STORE__MODE", "memory")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;

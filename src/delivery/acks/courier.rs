@@ -47,8 +47,8 @@ pub(super) struct Desk {
     /// Owed messages after `cursor` wait in the store.
     pub(super) behind: bool,
     pub(super) cursor: Option<MessageSeq>,
-    /// The newest message it was told of while it was behind.
-    pub(super) newest: Option<MessageSeq>,
+    /// What was true when the store was asked; a page is no answer to what was asked later.
+    pub(super) reading: Reading,
     /// A task is reading from the store for it.
     pub(super) loading: bool,
     /// The outbox had no room.
@@ -60,6 +60,16 @@ pub(super) struct Desk {
     pub(super) appended: u64,
     /// The earliest moment somebody is due to look at it, on the wall's clock.
     pub(super) look_at: Option<Instant>,
+}
+
+/// What a page read from the store is an answer to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// Grows when everything is to be read again from an earlier place: pages that were asked for
+    /// before are nothing.
+    pub(super) round: u32,
+    /// Grows with every message it was told of: a page that was asked for before is not the last.
+    pub(super) told: u32,
 }
 
 /// The connection a courier uses.
@@ -147,6 +157,9 @@ impl Courier {
         self.hold_flights(&mut desk, why, true, &mut errands);
         desk.link = Some(Link { connection, protocol, mode, begun: false, parked: false });
         desk.appended = 0;
+        // A probe that the connection before took with it.
+        desk.probe = None;
+        desk.breaker.unused();
         for flight in desk.flights.values_mut() {
             (flight.first, flight.last) = (0, 0);
         }
@@ -181,6 +194,7 @@ impl Courier {
         self.hold_flights(&mut desk, why, true, &mut errands);
         desk.link = None;
         desk.look_at = None;
+        desk.start_over();
         desk.breaker.unused();
         desk.probe = None;
         errands
@@ -206,11 +220,11 @@ impl Courier {
     /// A message is owed (again): one that was dead, or another connection's.
     pub(super) fn owed_again(&self, seq: MessageSeq) -> Errands {
         let mut desk = self.desk.lock();
-        if let Some(gone) = desk.flights.remove(&seq) {
-            desk.out -= usize::from(gone.pair.is_out());
-        }
+        let mut errands = Errands::default();
+        self.remove(&mut desk, seq, &mut errands);
         desk.fall_behind(seq);
-        Errands { load: desk.wants_load(&self.policy), ..Errands::default() }
+        errands.load |= desk.wants_load(&self.policy);
+        errands
     }
 
     /// The socket is gone, and a new one may come: no timer runs.
@@ -290,16 +304,18 @@ impl Desk {
 
     pub(super) fn fall_behind(&mut self, seq: MessageSeq) {
         self.behind = true;
-        self.newest = self.newest.max(Some(seq));
+        self.reading.told = self.reading.told.wrapping_add(1);
         // Tasks of two publishers may come in another order than their messages were accepted in.
         if self.cursor.is_some_and(|cursor| seq <= cursor) {
             self.cursor = seq.0.checked_sub(1).map(MessageSeq);
+            self.reading.round = self.reading.round.wrapping_add(1);
         }
     }
 
     /// Everything owed is to be read again, from the oldest on.
     pub(super) fn start_over(&mut self) {
         self.behind = true;
+        self.reading.round = self.reading.round.wrapping_add(1);
         self.cursor = None;
         self.blocked = false;
         self.again.clear();

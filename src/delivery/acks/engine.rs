@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::Config;
-use super::courier::{Courier, Errands, Repeat};
+use super::courier::{Courier, Errands, Reading, Repeat};
 use super::hub::HubAcks;
 use super::message::{Message, Shelf};
 use super::metrics::Metrics;
@@ -162,16 +162,16 @@ impl Acks {
         self.tasks.spawn(async move { acks.read_for(&courier).await });
     }
 
-    async fn read_for(self: &Arc<Self>, courier: &Arc<Courier>) {
+    pub(super) async fn read_for(self: &Arc<Self>, courier: &Arc<Courier>) {
         let mut failures = 0;
         loop {
             let mut errands = Errands::default();
             let page = courier.next_page(&mut errands);
             self.run_errands(courier, errands);
-            let Some(page) = page else { return };
+            let Some((page, asked)) = page else { return };
             // The semaphore is never closed.
             let Ok(_permit) = self.readers.acquire().await else { return };
-            match self.read_page(courier, &page).await {
+            match self.read_page(courier, &page, asked).await {
                 Ok(true) => failures = 0,
                 Ok(false) => return,
                 Err(error) => {
@@ -187,25 +187,25 @@ impl Acks {
     }
 
     /// False when nothing more is to be read for now.
-    async fn read_page(
+    pub(super) async fn read_page(
         self: &Arc<Self>,
         courier: &Arc<Courier>,
         page: &Page,
+        asked: Reading,
     ) -> Result<bool, StoreError> {
         // What was settled a moment ago must not be read as owed.
         self.settler.hurry(&*self.store, self.now());
         let mut errands = Errands::default();
         let limit = self.config.page_messages;
-        let newest = courier.desk.lock().newest;
         let go_on = match page {
             Page::After(after) => {
                 let owed = self.store.owed(courier.subscriber, *after, limit).await?;
                 let complete = owed.len() < limit;
-                courier.take_page(self.shelve(owed), complete, newest, &mut errands)
+                courier.take_page(self.shelve(owed), complete, asked, &mut errands)
             }
             Page::Probe => {
                 let owed = self.store.owed(courier.subscriber, None, limit).await?;
-                courier.take_probe(self.shelve(owed), newest, &mut errands);
+                courier.take_probe(self.shelve(owed), asked, &mut errands);
                 false
             }
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::courier::{Courier, Desk, Errands, Flight};
+use super::courier::{Courier, Desk, Errands, Flight, Reading};
 use super::hub::DeliveryOrder;
 use super::message::{Message, mark_of};
 use crate::connections::Given;
@@ -34,7 +34,10 @@ impl Courier {
         if self.send(desk, seq, errands) {
             return true;
         }
-        desk.flights.remove(&seq);
+        // Without room it is read again; what waits for its old copy stays a flight.
+        if desk.blocked {
+            desk.flights.remove(&seq);
+        }
         false
     }
 
@@ -117,7 +120,7 @@ impl Courier {
     }
 
     /// What a task that reads for this courier should ask for; None when it is done.
-    pub(super) fn next_page(&self, errands: &mut Errands) -> Option<Page> {
+    pub(super) fn next_page(&self, errands: &mut Errands) -> Option<(Page, Reading)> {
         let mut desk = self.desk.lock();
         self.send_again(&mut desk, errands);
         self.plan(&mut desk, errands);
@@ -137,25 +140,28 @@ impl Courier {
             }
         };
         desk.loading = true;
-        Some(page)
+        Some((page, desk.reading))
     }
 
-    /// Sends what was read. `complete`: there was nothing after it when it was read; `newest` is
-    /// what was known then. False when it had to stop: whatever makes room calls again.
+    /// Sends what was read. `complete`: there was nothing after it when it was read; `asked` is
+    /// what was true then. False when it had to stop: whatever makes room calls again.
     pub(super) fn take_page(
         &self,
         page: Vec<Arc<Message>>,
         complete: bool,
-        newest: Option<MessageSeq>,
+        asked: Reading,
         errands: &mut Errands,
     ) -> bool {
         let mut desk = self.desk.lock();
+        // Another connection, or another place: the answer to another question.
+        if desk.reading.round != asked.round {
+            return true;
+        }
         let all = page.into_iter().all(|message| self.take_one(&mut desk, message, errands));
         if !all {
             desk.loading = false;
-        } else if complete && desk.newest == newest {
+        } else if complete && desk.reading == asked {
             desk.behind = false;
-            desk.newest = None;
         }
         self.plan(&mut desk, errands);
         all
@@ -188,14 +194,18 @@ impl Courier {
     pub(super) fn take_probe(
         &self,
         page: Vec<Arc<Message>>,
-        newest: Option<MessageSeq>,
+        asked: Reading,
         errands: &mut Errands,
     ) {
         let mut desk = self.desk.lock();
         desk.loading = false;
-        if page.is_empty() && desk.newest == newest {
+        if desk.reading.round != asked.round {
+            desk.breaker.unused();
+            errands.load |= desk.wants_load(&self.policy);
+            return;
+        }
+        if page.is_empty() && desk.reading == asked {
             desk.behind = false;
-            desk.newest = None;
         }
         for message in page {
             let seq = message.seq;

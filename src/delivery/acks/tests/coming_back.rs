@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::world::{Plan, Socket, World, seconds, turn};
 use crate::connections::{self, Outlet};
+use crate::delivery::acks::courier::Errands;
 use crate::delivery::acks::{AckMode, Config};
 use crate::store::Reason;
 
@@ -183,4 +184,46 @@ async fn a_group_that_is_not_allowed_any_more_takes_its_messages_with_it() {
     assert_eq!(world.dead().await[0].reason, Reason::AccessRevoked);
     assert_eq!(world.publish("m2").await.targeted, 0);
     tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_was_asked_for_before_the_client_came_back_is_not_taken_for_its_last() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    client.leave(&world).await;
+    for id in ["m1", "m2", "m3"] {
+        world.publish(id).await;
+    }
+    let first = world.connect("a", AckMode::Method, false).await;
+    let (acks, courier) = (first.subscription.acks.clone(), first.subscription.courier.clone());
+    // A reader has got as far as m2 when the client comes again, and asks for what is behind it.
+    courier.begin(&first.connection);
+    let mut errands = Errands::default();
+    let owed = acks.store.owed(courier.subscriber, None, 2).await.unwrap();
+    courier.desk.lock().cursor = owed.last().map(|owed| owed.seq);
+    let (page, asked) = courier.next_page(&mut errands).expect("there is something to read");
+    let second = world.connect("a", AckMode::Method, false).await;
+    second.subscription.begin();
+    assert!(acks.read_page(&courier, &page, asked).await.unwrap(), "and the reader goes on");
+    acks.read_for(&courier).await;
+    assert_eq!(second.got().await, ["m1", "m2", "m3"]);
+    assert_eq!(first.got().await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_the_last_connection_took_with_it_does_not_hold_back_the_next() {
+    let config = Config { ack_timeout_ms: 1_000, breaker_failures_max: 1, ..Config::default() };
+    let world = World::with(Plan { config, ..Plan::default() }).await;
+    let client = world.client("a").await;
+    world.publish("m1").await;
+    seconds(2).await;
+    assert_eq!(client.got().await, ["m1"], "its breaker is open");
+    client.socket.stop_reading();
+    // The probe goes out and is not written when another connection takes over.
+    seconds(40).await;
+    let next = world.connect("a", AckMode::Method, false).await;
+    next.subscription.replay().await;
+    seconds(1).await;
+    assert_eq!(next.got().await, ["m1"]);
+    assert!(next.ack("m1").await);
 }
