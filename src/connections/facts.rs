@@ -44,13 +44,13 @@ pub struct Facts {
 
 impl Connections {
     /// Every connection that has shaken hands, in no order.
-    pub fn facts(&self) -> Vec<Facts> {
+    pub fn facts(&self) -> impl Iterator<Item = Facts> + use<> {
         let now_ms = self.now_ms();
         let greeted = |connection: &Arc<Connection>| {
             connection.protocol().is_some() && connection.ended().is_none()
         };
-        let of = |connection: Arc<Connection>| connection.facts(now_ms);
-        self.all().into_iter().filter(greeted).map(of).collect()
+        let of = move |connection: Arc<Connection>| connection.facts(now_ms);
+        self.all().into_iter().filter(greeted).map(of)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::config::{Config, HubConfig};
 use crate::delivery::AckMode;
 use crate::hub::bench::BenchHub;
 use crate::hub::catalogue::Authentication;
-use crate::observability::{self, Observed};
+use crate::observability::{self, Engine, Observed};
 use crate::publish::{self, Door, Observer, Publish, TaskRegister, WebhookMetrics, Webhooks};
 use crate::store::{self, LocalStore, Store};
 
@@ -152,7 +152,7 @@ pub(super) fn build(
     let health = server.health().clone();
     let observed = observability::router(Observed {
         connections: server.connections.clone(),
-        queue: None,
+        queue: Arc::new(Engine::new(server.delivery().clone(), config.store.pending_max)),
         ready: Arc::new(move || health.is_ready()),
         gate: Arc::new(KeyGate::new(keys)),
     });

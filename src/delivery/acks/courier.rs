@@ -24,7 +24,7 @@ use crate::delivery::lanes::Lane;
 use crate::delivery::pair::{Event, Next, Pair};
 use crate::model::{ConnectionId, Tenant};
 use crate::protocol::Protocol;
-use crate::store::{Attempt, MessageSeq, Moment, Settle, Spent, SubscriberId};
+use crate::store::{Attempt, MessageSeq, Moment, PairStatus, Settle, Spent, SubscriberId};
 
 /// One subscriber's courier.
 pub(super) struct Courier {
@@ -209,10 +209,13 @@ impl Courier {
         desk.link.is_none() && desk.flights.is_empty()
     }
 
-    /// A pair has ended elsewhere: expiry by the store, another node, an operator.
-    pub(super) fn ended(&self, seq: MessageSeq) -> Errands {
+    /// A pair has ended: here, or elsewhere by expiry, another node, an operator.
+    pub(super) fn ended(&self, seq: MessageSeq, how: PairStatus) -> Errands {
         let mut errands = Errands::default();
         let mut desk = self.desk.lock();
+        if let (PairStatus::Acknowledged, Some(link)) = (how, &desk.link) {
+            link.connection.count_acknowledged(1);
+        }
         self.remove(&mut desk, seq, &mut errands);
         errands
     }

@@ -213,7 +213,7 @@ impl Acks {
                 continue;
             }
             if let Some(courier) = self.courier(pair.subscriber) {
-                let errands = courier.ended(pair.seq);
+                let errands = courier.ended(pair.seq, pair.status);
                 self.run_errands(&courier, errands);
                 self.forget_if_idle(&courier);
             }

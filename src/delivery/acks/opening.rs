@@ -165,7 +165,6 @@ impl Subscription {
             return Ok(());
         }
         let ended = self.acks.store.settle(elsewhere, self.acks.now()).await?;
-        self.connection.count_acknowledged(ended.len() as u64);
         self.acks.ended(&ended);
         Ok(())
     }

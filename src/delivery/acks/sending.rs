@@ -311,9 +311,6 @@ impl Courier {
             Next::Bury(why) => Outcome::Dead(why.into()),
         };
         self.policy.metrics.count(&outcome);
-        if let (Outcome::Acknowledged, Some(link)) = (&outcome, &desk.link) {
-            link.connection.count_acknowledged(1);
-        }
         errands.settles.push(Settle {
             subscriber: self.subscriber,
             message: Which::Seq(seq),

@@ -339,10 +339,8 @@ impl Subscription {
         }
         let message = Which::Id(MessageId::from(id));
         let subscriber = self.courier.subscriber;
-        let acknowledges = outcome == store::Outcome::Acknowledged;
         let settle = Settle { subscriber, message, outcome };
         let ended = self.acks.store.settle(vec![settle], self.acks.now()).await?;
-        self.connection.count_acknowledged(if acknowledges { ended.len() as u64 } else { 0 });
         self.acks.ended(&ended);
         Ok(!ended.is_empty())
     }

@@ -13,7 +13,7 @@ import { eventually, signal, within } from "./support/wait.mjs";
 const look = (server, path, key = null) => call(server, "GET", path, undefined, { key });
 
 describe("health", { concurrency: 2 }, () => {
-  test("an empty node is healthy and invents no queue", async (t) => {
+  test("an empty node that keeps nothing is healthy", async (t) => {
     const server = await gateway(t);
     const word = await look(server, "/health");
     assert.deepEqual([word.status, word.text, word.type], [200, "Healthy", "text/plain"]);
@@ -23,7 +23,11 @@ describe("health", { concurrency: 2 }, () => {
     assert.deepEqual({ ...json, timestamp: undefined }, {
       status: "Healthy", timestamp: undefined,
       connections: { active: 0, stale: 0, acknowledgmentRate: "0.00%" },
-      queue: { pending: null, deadLetter: null, circuitBreaker: null, processed: null, failed: null },
+      queue: {
+        pending: 0, deadLetter: 0, circuitBreaker: "Closed", processed: 0, failed: 0,
+        inFlight: 0, repeatsWaiting: 0, subscribersBehind: 0,
+      },
+      subscriberBreakers: { open: 0, halfOpen: 0, isolated: 0 },
       reasons: [],
     });
   });
