@@ -15,6 +15,7 @@ pub struct Open {
     /// How `user` audiences address it.
     pub user: Option<UserId>,
     /// Whose sessions are counted together (`session.per_caller_max`): the user, else the peer.
+    /// Not looked at without a client id.
     pub caller: Arc<str>,
 }
 
