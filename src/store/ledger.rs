@@ -11,6 +11,7 @@ mod journal;
 mod keeping;
 mod keys;
 mod letters;
+mod members;
 mod pairs;
 mod reading;
 mod sessions;
@@ -35,7 +36,7 @@ use hubs::Hub;
 use journal::Journal;
 use keys::Keys;
 use snapshots::Snapshots;
-use subscribers::{Siblings, Subscriber};
+use subscribers::Subscriber;
 use usage::Usage;
 
 pub(super) use journal::{FRAME_HEADER, Frame, MARKER, Place, SegmentNumber, mended};
@@ -67,11 +68,10 @@ pub(super) struct Ledger {
     /// Failed attempts of owed pairs.
     attempts: HashMap<DeadKey, Vec<Attempt>>,
     keys: Keys,
-    subscribers: HashMap<SubscriberId, Subscriber>,
+    subscribers: HashMap<SubscriberId, Box<Subscriber>>,
     sessions: HashMap<SessionKey, SubscriberId>,
     /// Sessions per caller.
     callers: HashMap<Arc<str>, usize>,
-    siblings: Siblings,
     /// When subscribers that are away are gone.
     leaving: BTreeSet<(Moment, SubscriberId)>,
     hubs: HashMap<HubName, Hub>,
@@ -157,7 +157,6 @@ impl Ledger {
             subscribers: HashMap::new(),
             sessions: HashMap::new(),
             callers: HashMap::new(),
-            siblings: Siblings::default(),
             leaving: BTreeSet::new(),
             hubs: HashMap::new(),
             usage: Usage::default(),

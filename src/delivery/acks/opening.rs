@@ -107,8 +107,7 @@ impl Delivery {
     ) -> Result<Option<Arc<Subscription>>, DeliveryError> {
         let Some(acks) = &self.acks else { return Ok(None) };
         let user = connection.caller().user.as_ref();
-        let identity =
-            user.map_or(Identity::Anonymous, |user| Identity::Named(user.as_str().into()));
+        let identity = user.cloned().map_or(Identity::Anonymous, Identity::Named);
         // What opens no session is no reason not to serve; the hub has its own rules for ids.
         let client = arrival.client_id.and_then(|id| ClientKey::of(&identity, id).ok());
         // Only sessions are counted.
@@ -123,7 +122,7 @@ impl Delivery {
             Some(_) => Some(acks.turnstiles.pass(&key).await),
             None => None,
         };
-        let open = Open { key, connection: connection.id().clone(), user: user.cloned(), caller };
+        let open = Open { key, connection: connection.id().clone(), caller };
         let opened = acks.store.open(open, acks.now()).await?;
         let Arrival { protocol, mode, .. } = arrival;
         Ok(Some(acks.clone().present(connection, protocol, mode, opened).await))

@@ -130,7 +130,6 @@ impl World {
         let open = store::Open {
             key: SessionKey { hub: "hub".into(), identity, client },
             connection: connection.id().clone(),
-            user: Some(name.into()),
             caller: name.into(),
         };
         let opened = self.acks().store.open(open, self.acks().now()).await.unwrap();
