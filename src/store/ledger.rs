@@ -18,6 +18,7 @@ mod sessions;
 mod settling;
 mod snapshots;
 mod subscribers;
+mod unwritten;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
