@@ -11,12 +11,14 @@ mod journal;
 mod keeping;
 mod keys;
 mod letters;
+mod members;
 mod pairs;
 mod reading;
 mod sessions;
 mod settling;
 mod snapshots;
 mod subscribers;
+mod unwritten;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -35,7 +37,7 @@ use hubs::Hub;
 use journal::Journal;
 use keys::Keys;
 use snapshots::Snapshots;
-use subscribers::{Siblings, Subscriber};
+use subscribers::Subscriber;
 use usage::Usage;
 
 pub(super) use journal::{FRAME_HEADER, Frame, MARKER, Place, SegmentNumber, mended};
@@ -71,11 +73,10 @@ pub(super) struct Ledger {
     /// Owed pairs that were tried in vain.
     tried: HashMap<DeadKey, Tried>,
     keys: Keys,
-    subscribers: HashMap<SubscriberId, Subscriber>,
+    subscribers: HashMap<SubscriberId, Box<Subscriber>>,
     sessions: HashMap<SessionKey, SubscriberId>,
     /// Sessions per caller.
     callers: HashMap<Arc<str>, usize>,
-    siblings: Siblings,
     /// When subscribers that are away are gone.
     leaving: BTreeSet<(Moment, SubscriberId)>,
     hubs: HashMap<HubName, Hub>,
@@ -163,7 +164,6 @@ impl Ledger {
             subscribers: HashMap::new(),
             sessions: HashMap::new(),
             callers: HashMap::new(),
-            siblings: Siblings::default(),
             leaving: BTreeSet::new(),
             hubs: HashMap::new(),
             usage: Usage::default(),

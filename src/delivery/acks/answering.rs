@@ -38,7 +38,7 @@ impl Courier {
         for mark in marks {
             self.one_written(&mut desk, MessageSeq(mark.get()), &mut errands);
         }
-        if room {
+        if room && desk.blocked {
             desk.blocked = false;
         }
         errands.load |= desk.wants_load(&self.policy);
@@ -278,6 +278,9 @@ impl Courier {
         }
         if let Some(link) = &mut desk.link {
             link.parked = false;
+        }
+        if !desk.has_work() {
+            return errands;
         }
         let flying: Vec<MessageSeq> = desk.flights.keys().copied().collect();
         desk.look_at = None;

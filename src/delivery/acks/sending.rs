@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::courier::{Courier, Desk, Errands, Flight, Reading};
+use super::courier::{Courier, Desk, Errands, Flight, Reading, Work};
 use super::hub::DeliveryOrder;
 use super::message::{Message, mark_of};
 use crate::connections::Given;
@@ -49,8 +49,9 @@ impl Courier {
         if self.is_held_by_key(desk, seq) {
             return true;
         }
-        let Desk { flights, link, appended, blocked, .. } = desk;
-        let (Some(flight), Some(link)) = (flights.get_mut(&seq), link) else { return true };
+        let Some((link, work)) = desk.both() else { return true };
+        let Work { flights, appended, blocked, .. } = work;
+        let Some(flight) = flights.get_mut(&seq) else { return true };
         if flight.pair.state() != State::Owed {
             return true;
         }
@@ -131,8 +132,8 @@ impl Courier {
     pub(super) fn next_page(&self, errands: &mut Errands) -> Option<(Page, Reading)> {
         let mut desk = self.desk.lock();
         self.send_again(&mut desk, errands);
-        self.plan(&mut desk, errands);
         desk.loading = false;
+        self.plan(&mut desk, errands);
         if !desk.behind || !desk.wants_load(&self.policy) {
             return None;
         }
