@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{BadConfig, Config, Environment, Overrides};
+use crate::config::{BadConfig, Config, Environment, Loaded, Notes, Overrides};
 use say::{complain, say};
 
 /// The call did not succeed.
@@ -56,7 +56,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct File {
-    /// The configuration: TOML, YAML or JSON. Else the file that CONDUIT_CONFIG names, else none.
+    /// The configuration: TOML, YAML or JSON, or an appsettings.json. Else the file that CONDUIT_CONFIG names, else none.
     #[arg(long, value_name = "FILE")]
     config: Option<std::path::PathBuf>,
 }
@@ -90,15 +90,23 @@ pub fn run(
     match line.command.unwrap_or(Command::Serve(line.serve)) {
         Command::Serve(Serve { listen, file, bench_hub }) => {
             let overrides = Overrides { file: file.config, listen, bench_hub };
-            match Config::load(&overrides, environment) {
-                Ok(config) => serve(config),
+            match Config::load_with_notes(&overrides, environment) {
+                Ok(Loaded { config, notes }) => {
+                    log_notes(&notes);
+                    serve(config)
+                }
                 Err(bad) => bad_config(&bad),
             }
         }
         Command::CheckConfig(File { config }) => {
             let overrides = Overrides { file: config, ..Overrides::default() };
-            match Config::load(&overrides, environment) {
-                Ok(_good) => {
+            match Config::load_with_notes(&overrides, environment) {
+                Ok(Loaded { notes, .. }) => {
+                    let Notes { told, warnings, without_effect, .. } = &notes;
+                    [told, warnings, without_effect]
+                        .into_iter()
+                        .flatten()
+                        .for_each(|note| say(note));
                     say("The configuration is good.");
                     ExitCode::SUCCESS
                 }
@@ -110,6 +118,14 @@ pub fn run(
         Command::Publish(arguments) => block_on(publish::run(arguments, environment)),
         Command::DeadLetters(arguments) => block_on(dead_letters::run(arguments, environment)),
         Command::Listen(arguments) => block_on(listen::run(arguments)),
+    }
+}
+
+/// One line each, before the server says anything.
+fn log_notes(notes: &Notes) {
+    notes.told.iter().for_each(|note| tracing::info!("{note}"));
+    for note in notes.warnings.iter().chain(&notes.without_effect) {
+        tracing::warn!("{note}");
     }
 }
 

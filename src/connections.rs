@@ -10,9 +10,11 @@
 //!
 //! Promise: appending never waits for a socket, and nobody's slowness costs anybody else.
 
+mod activity;
 mod config;
 mod connection;
 mod end;
+mod facts;
 mod flusher;
 mod frame;
 mod metrics;
@@ -24,12 +26,14 @@ mod pipe;
 mod registry;
 mod replay;
 mod sink;
+mod stale;
 #[cfg(test)]
 mod tests;
 
 pub use config::{Config, Settings};
 pub use connection::{Connection, Given, NewConnection, NotResumable, SendError};
 pub use end::End;
+pub use facts::Facts;
 pub use frame::Frame;
 pub use metrics::Metrics;
 pub use node::Connections;

@@ -10,6 +10,7 @@
 //! instead; `pair`, `breaker` and `lanes` are the pure parts of that.
 
 mod acks;
+mod batching;
 mod breaker;
 mod fan_out;
 mod json_event;
@@ -30,9 +31,10 @@ pub use crate::store::{
 };
 pub use acks::{
     AcceptedReceipt, AckMode, Acknowledged, Arrival, Breakers, Config, DeliveryOrder, Destination,
-    EndedSink, Gap, HubAcks, Metrics as AckMetrics, NotAccepted, Publisher, Queue, Status,
+    EndedSink, Gap, HubAcks, Metrics as AckMetrics, NotAccepted, OnFirst, Publisher, Queue, Status,
     Subscription,
 };
+pub use batching::BatchingConfig;
 pub use breaker::{Breaker, BreakerLimits, BreakerState, Force, Permit};
 pub use json_event::{BadArguments, event_from_json, event_of_text};
 pub use metrics::Metrics;

@@ -47,6 +47,7 @@ mod tests;
 #[cfg(test)]
 mod tests_support;
 mod upload;
+mod visit;
 
 pub use argument::{Argument, Inputs};
 pub use call::{Call, Reply};

@@ -22,6 +22,8 @@ pub mod hub;
 pub mod conduit;
 pub mod publish;
 
+pub mod observability;
+
 pub mod cli;
 pub mod config;
 pub mod server;

@@ -10,6 +10,7 @@ mod counting;
 mod envelope;
 mod ids;
 mod setting;
+mod transport_kind;
 
 pub use audience::{Audience, Subject};
 pub use caller::Caller;
@@ -17,3 +18,4 @@ pub use counting::Counting;
 pub use envelope::{Class, Envelope, Priority};
 pub use ids::{BadMessageId, ConnectionId, GroupName, HubName, MessageId, Tenant, UserId};
 pub use setting::BadSetting;
+pub use transport_kind::TransportKind;

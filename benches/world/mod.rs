@@ -12,7 +12,7 @@ use conduit_realtime::connections::{
     Config, Connection, Connections, Inbound, Metrics, NewConnection, Outlet, Pipe, Settings, Sink,
     Source,
 };
-use conduit_realtime::model::Caller;
+use conduit_realtime::model::{Caller, TransportKind};
 use conduit_realtime::protocol::Protocol;
 use futures_util::future::{BoxFuture, pending, ready};
 use prometheus::Registry;
@@ -73,6 +73,7 @@ impl World {
             hub: HUB.into(),
             caller: self.caller.clone(),
             peer: None,
+            transport: TransportKind::WebSockets,
             settings: self.settings.clone(),
             binary: true,
             pings: false,

@@ -49,6 +49,10 @@ pub(crate) struct Flags {
     /// Connections that publish.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) publishers: u32,
+    /// Another kind of run: this many messages are accepted while everybody is away, the server is
+    /// killed, and everybody comes back. Goes with --rate max.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    pub(crate) backlog: Option<u32>,
     /// Bytes of an event's argument, about.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=16_384))]
     pub(crate) bytes: u32,
@@ -147,6 +151,9 @@ impl Flags {
         if self.rate == Rate::Max && !kinds.is_empty() {
             return Err("--rate max is for measuring: it goes with --faults none".into());
         }
+        if self.backlog.is_some() && (self.rate != Rate::Max || self.store == Store::Memory) {
+            return Err("--backlog is for measuring: it goes with --rate max, embedded".into());
+        }
         Ok(())
     }
 }
@@ -171,6 +178,7 @@ mod tests {
         assert!(flags(&["--store", "memory"]).check().is_err());
         assert!(flags(&["--rate", "max"]).check().is_err());
         assert!(flags(&["--rate", "max", "--faults", "none"]).check().is_ok());
+        assert!(flags(&["--backlog", "5"]).check().is_err());
         assert!(Flags::try_parse_from(["ledger", "--rate", "fast"]).is_err());
     }
 }

@@ -15,6 +15,7 @@ mod flags;
 mod plan;
 mod run;
 
+mod backlog;
 mod disk;
 mod faults;
 mod proxy;

@@ -65,6 +65,13 @@ impl Press {
         }
     }
 
+    /// How many messages are still to be published.
+    fn left(&self) -> u32 {
+        let begun = self.records.messages.lock().len();
+        let begun = u32::try_from(begun).unwrap_or(u32::MAX);
+        self.flags.backlog.map_or(u32::MAX, |all| all.saturating_sub(begun))
+    }
+
     fn is_faulty(&self) -> bool {
         !self.flags.kinds().is_empty()
     }
@@ -76,7 +83,10 @@ impl Publisher {
         let start = Instant::now();
         let mut published = 0_u32;
         while !press.closing.is_cancelled() {
-            let batch = self.batch();
+            let batch = self.batch().min(press.left());
+            if batch == 0 {
+                return;
+            }
             let due = match press.flags.rate {
                 Rate::Max => self.wait_for_room().await,
                 Rate::PerSecond(rate) => {
@@ -109,7 +119,8 @@ impl Publisher {
     }
 
     async fn wait_for_room(&self) -> Instant {
-        while self.press.records.on_their_way() > ON_THEIR_WAY_MAX
+        while self.press.flags.backlog.is_none()
+            && self.press.records.on_their_way() > ON_THEIR_WAY_MAX
             && !self.press.closing.is_cancelled()
         {
             sleep(Duration::from_millis(1)).await;

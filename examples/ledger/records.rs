@@ -54,6 +54,8 @@ pub(crate) struct Published {
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) sights: HashMap<u32, Sight>,
+    /// Messages it has handled at least once.
+    pub(crate) first_handled: u64,
     /// The number of the newest first delivery of each publisher, audience and lane.
     streams: HashMap<(u32, Audience, u8), u32>,
     pub(crate) reordered: u64,
@@ -180,7 +182,9 @@ impl Records {
             let mut seen = seen.lock();
             let sight = seen.sights.entry(note.m).or_default();
             sight.handled += 1;
-            sight.handled
+            let runs = sight.handled;
+            seen.first_handled += u64::from(runs == 1);
+            runs
         };
         self.handled.fetch_add(1, Ordering::Relaxed);
         if runs == 1 {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::backlog::Backlog;
 use crate::faults::Counted;
 
 /// Everything that is known at the end. Counts are in pairs (message, subscriber) but for `accepted`,
@@ -61,6 +62,8 @@ pub(crate) struct Report {
     pub(crate) fdatasync_ms_p99: f64,
     pub(crate) fdatasyncs_per_second: f64,
     pub(crate) server_rss_mib: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backlog: Option<Backlog>,
     /// Sums that do not add up and answers that no server may give, in words.
     pub(crate) broken: Vec<String>,
 }

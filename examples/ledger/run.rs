@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::Problem;
+use crate::backlog::{Backlog, Parts};
 use crate::disk::{Disk, SyncCost, sync_cost};
 use crate::faults::{Counts, Saboteur};
 use crate::flags::{Class, Flags, Rate, Shape};
@@ -43,6 +44,7 @@ struct Run<'f> {
     saboteur: Saboteur,
     http: Http,
     sync: SyncCost,
+    backlog: Option<Backlog>,
 }
 
 /// How long things took, and what was so far when publishing ended.
@@ -64,9 +66,13 @@ pub(crate) async fn run(flags: &Flags, seed: u64, directory: &Path) -> Result<Re
     // Since its last start, if it is killed.
     let cpu = || (Server::cpu_seconds(server.pid().unwrap_or(own)), Server::cpu_seconds(own));
     let cpu_before = cpu();
-    run.press.start();
-    run.saboteur.run(&planned).await?;
-    tokio::time::sleep_until(started + Duration::from_secs(flags.seconds)).await;
+    if let Some(messages) = flags.backlog {
+        run.backlog = Some(run.pile_up(messages).await?);
+    } else {
+        run.press.start();
+        run.saboteur.run(&planned).await?;
+        tokio::time::sleep_until(started + Duration::from_secs(flags.seconds)).await;
+    }
     run.press.closing.cancel();
     let handled_meanwhile = run.records.handled.load(Ordering::Relaxed);
     let publishing = started.elapsed();
@@ -132,10 +138,23 @@ async fn prepare<'f>(flags: &'f Flags, seed: u64, directory: &Path) -> Result<Ru
     let random = Random::new(seed, 2);
     let saboteur =
         Saboteur { server, proxy, crowd, disk, random, tasks, counts: Counts::default() };
-    Ok(Run { flags, seed, records, world, press, saboteur, http, sync })
+    Ok(Run { flags, seed, records, world, press, saboteur, http, sync, backlog: None })
 }
 
 impl Run<'_> {
+    async fn pile_up(&mut self, messages: u32) -> Result<Backlog, Problem> {
+        let saboteur = &mut self.saboteur;
+        let parts = Parts {
+            server: &saboteur.server,
+            crowd: &saboteur.crowd,
+            press: &self.press,
+            http: &mut self.http,
+            random: &mut saboteur.random,
+            patience: Duration::from_secs(self.flags.settle_seconds),
+        };
+        parts.run(messages).await
+    }
+
     /// Until nothing is pending, unanswered or away, at most so long as is allowed.
     async fn settle(&mut self) -> (Option<Stats>, Duration) {
         let start = Instant::now();
@@ -263,6 +282,7 @@ impl Run<'_> {
             fdatasync_ms_p99: self.sync.p99_ms,
             fdatasyncs_per_second: self.sync.per_second,
             server_rss_mib: server.rss_kib_max() / 1_024,
+            backlog: self.backlog,
             broken,
         }
     }

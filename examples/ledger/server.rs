@@ -162,9 +162,18 @@ impl Server {
 
     /// The most memory it had, in KiB.
     pub(crate) fn rss_kib_max(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    /// The memory it has, in KiB.
+    pub(crate) fn rss_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    fn status_kib(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.pid.load(Ordering::Relaxed));
         let status = std::fs::read_to_string(path).unwrap_or_default();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap_or_default();
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or_default()
     }
 }

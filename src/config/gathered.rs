@@ -39,6 +39,8 @@ pub struct Config {
     pub session: SessionConfig,
     /// How acknowledged messages are tried and timed.
     pub delivery: delivery::Config,
+    /// Events that travel together.
+    pub batching: delivery::BatchingConfig,
     /// Each hub there is, by its name.
     pub hubs: BTreeMap<String, HubConfig>,
 }
@@ -58,6 +60,7 @@ impl Default for Config {
             store: store::Config::default(),
             session: SessionConfig::default(),
             delivery: delivery::Config::default(),
+            batching: delivery::BatchingConfig::default(),
             hubs: hubs.map(|(name, hub)| (name.to_owned(), hub)).into(),
         }
     }
@@ -114,6 +117,7 @@ impl Config {
         found.extend(self.store.check());
         found.extend(self.session.check());
         found.extend(self.delivery.check());
+        found.extend(self.batching.check());
         for (name, hub) in &self.hubs {
             found.extend(hub.check(name));
         }

@@ -7,9 +7,11 @@ use config::{File, FileFormat, Source};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::appsettings;
 use super::environment::Environment;
 use super::gathered::Config;
 use super::known::Known;
+use super::notes::Notes;
 use super::overlay::{branch, lay, leaves, of_environment};
 use crate::model::BadSetting;
 
@@ -25,6 +27,15 @@ pub struct Overrides {
     pub listen: Option<String>,
     /// `--bench-hub`.
     pub bench_hub: bool,
+}
+
+/// A configuration that can be used, and what is worth saying about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// For whoever starts the server.
+    pub notes: Notes,
 }
 
 /// A configuration that cannot be used: everything that is wrong with it.
@@ -51,18 +62,30 @@ impl From<Vec<BadSetting>> for BadConfig {
 impl Config {
     /// Reads and checks everything. Without `--config` and `CONDUIT_CONFIG` no file is read.
     pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Self, BadConfig> {
+        Self::load_with_notes(overrides, environment).map(|loaded| loaded.config)
+    }
+
+    /// The same, with what is worth saying about it.
+    pub fn load_with_notes(
+        overrides: &Overrides,
+        environment: &Environment,
+    ) -> Result<Loaded, BadConfig> {
         let known = Known::new();
+        let mut notes = Notes::default();
         let mut tree = Value::Object(serde_json::Map::new());
         let named = environment.get(FILE_VARIABLE).map(PathBuf::from);
         if let Some(file) = overrides.file.clone().or(named) {
-            let own = read_file(&file)?;
+            let own = read_file(&file, &mut notes)?;
             refuse(known.check(&own)).map_err(|bad| bad.of_file(&file))?;
             lay(own, &mut tree);
         }
         lay(of_environment(environment, &known)?, &mut tree);
+        leaves(&tree, &mut Vec::new(), &mut |path, _| notes.given(path.join(".")));
         refuse(known.check(&tree))?;
         // Before the command line has its say: a bad value is bad also where it is overridden.
-        refuse(on_defaults(&tree)?.check())?;
+        let mut found = on_defaults(&tree)?.check();
+        found.iter_mut().for_each(|bad| bad.field = notes.name_of(&bad.field));
+        refuse(found)?;
         if let Some(listen) = &overrides.listen {
             lay(branch(&["server", "listen"], Value::from(listen.as_str())), &mut tree);
         }
@@ -71,7 +94,8 @@ impl Config {
         }
         let config = on_defaults(&tree)?;
         refuse(config.check())?;
-        Ok(config)
+        notes.weigh(&config);
+        Ok(Loaded { config, notes })
     }
 }
 
@@ -113,7 +137,7 @@ fn on_defaults(tree: &Value) -> Result<Config, BadConfig> {
     if found.is_empty() { Err(BadConfig::one(error.to_string())) } else { Err(found.into()) }
 }
 
-fn read_file(file: &Path) -> Result<Value, BadConfig> {
+fn read_file(file: &Path, notes: &mut Notes) -> Result<Value, BadConfig> {
     let bad = |problem: String| BadConfig::one(problem).of_file(file);
     let extension = file.extension().and_then(|own| own.to_str()).unwrap_or_default();
     let format = match extension {
@@ -123,6 +147,11 @@ fn read_file(file: &Path) -> Result<Value, BadConfig> {
         _ => return Err(bad("the name must end in .toml, .yaml, .yml or .json".into())),
     };
     let text = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
+    if appsettings::is_meant(file, &text) {
+        let read = appsettings::read(&text, notes);
+        notes.of_file(file);
+        return read.map_err(|found| BadConfig::from(found).of_file(file));
+    }
     parse(&text, format).map_err(bad)
 }
 

@@ -22,6 +22,12 @@ pub struct Config {
     pub parked_per_caller_max: usize,
     /// Groups one connection may be in.
     pub groups_per_connection_max: usize,
+    /// A connection of which nothing was received for so long is stale.
+    pub stale_after_ms: u64,
+    /// How often stale connections are looked for, asked, and closed when they cannot answer.
+    pub stale_sweep_ms: u64,
+    /// How often the round trip of a WebSocket is measured; 0: never.
+    pub round_trip_ms: u64,
 }
 
 impl Default for Config {
@@ -33,11 +39,19 @@ impl Default for Config {
             parked_max: 10_000,
             parked_per_caller_max: 16,
             groups_per_connection_max: 1_000,
+            stale_after_ms: 3_600_000,
+            stale_sweep_ms: 300_000,
+            round_trip_ms: 60_000,
         }
     }
 }
 
 impl Config {
+    /// Silence that makes a connection stale.
+    pub fn stale_after(&self) -> Duration {
+        Duration::from_millis(self.stale_after_ms)
+    }
+
     /// What cannot be used. Called once, at start.
     pub fn check(&self) -> Vec<BadSetting> {
         let mut found = Vec::new();
@@ -52,6 +66,13 @@ impl Config {
         within("parked_max", self.parked_max, 0, 1_000_000);
         within("parked_per_caller_max", self.parked_per_caller_max, 0, 1_000_000);
         within("groups_per_connection_max", self.groups_per_connection_max, 1, 100_000);
+        // The monitor looks once a second.
+        let mut times = |name: &str, value: u64, min: u64, max: u64| {
+            found.extend(BadSetting::outside(format!("connections.{name}"), value, min..=max));
+        };
+        times("stale_after_ms", self.stale_after_ms, 1_000, 7 * 86_400_000);
+        times("stale_sweep_ms", self.stale_sweep_ms, 1_000, 86_400_000);
+        times("round_trip_ms", self.round_trip_ms, 0, 86_400_000);
         found
     }
 }

@@ -1,6 +1,7 @@
 //! One connection: its identity, its outbox, and the ways to end it.
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -10,12 +11,13 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::activity::Activity;
 use super::config::Settings;
 use super::end::End;
 use super::node::Connections;
 use super::outbox::Outbox;
 use super::sink::{Outlet, Source, Witness};
-use crate::model::{Caller, ConnectionId, GroupName, HubName};
+use crate::model::{Caller, ConnectionId, GroupName, HubName, TransportKind};
 use crate::protocol::{Protocol, encode};
 
 mod sending;
@@ -30,6 +32,8 @@ pub struct NewConnection {
     pub caller: Arc<Caller>,
     /// The peer's address, for bounds per caller.
     pub peer: Option<IpAddr>,
+    /// How its bytes travel.
+    pub transport: TransportKind,
     /// The hub's settings.
     pub settings: Arc<Settings>,
     /// Whether binary protocols may be spoken (not over Server-Sent Events).
@@ -81,7 +85,10 @@ pub struct Connection {
     pub(super) replacement: Mutex<Option<Box<dyn Source>>>,
     pub(super) groups: Mutex<Vec<GroupName>>,
     witness: Mutex<Option<Arc<dyn Witness>>>,
+    /// 0 for none.
+    subscriber: AtomicU64,
     pub(super) clock: Clock,
+    pub(super) activity: Activity,
     protocol: AtomicU8,
     received: AtomicU64,
     acked: AtomicU64,
@@ -121,6 +128,8 @@ impl Connection {
         let clock = Clock::default();
         clock.opened_ms.store(now, Ordering::Relaxed);
         clock.pinged_ms.store(now, Ordering::Relaxed);
+        let activity = Activity::default();
+        activity.received(now);
         Self {
             new,
             node,
@@ -132,7 +141,9 @@ impl Connection {
             replacement: Mutex::default(),
             groups: Mutex::default(),
             witness: Mutex::default(),
+            subscriber: AtomicU64::new(0),
             clock,
+            activity,
             protocol: AtomicU8::new(NO_PROTOCOL),
             received: AtomicU64::new(0),
             acked: AtomicU64::new(0),
@@ -155,6 +166,17 @@ impl Connection {
     /// Who is behind it.
     pub fn caller(&self) -> &Arc<Caller> {
         &self.new.caller
+    }
+
+    /// How its bytes travel.
+    pub fn transport(&self) -> TransportKind {
+        self.new.transport
+    }
+
+    /// Since it was opened.
+    pub fn age(&self) -> Duration {
+        let opened = self.clock.opened_ms.load(Ordering::Relaxed);
+        Duration::from_millis(self.node.now_ms().saturating_sub(opened))
     }
 
     /// Whether binary protocols may be spoken.
@@ -229,6 +251,9 @@ impl Connection {
 
     /// A complete message of the client has been read. `ping` arms the client timeout (5.8).
     pub fn heard(&self, ping: bool) {
+        if ping {
+            self.activity.pinged();
+        }
         if ping || self.clock.heard_ms.load(Ordering::Relaxed) != 0 {
             self.clock.heard_ms.store(self.node.now_ms(), Ordering::Relaxed);
         }
@@ -271,6 +296,18 @@ impl Connection {
         self.witness.lock().clone()
     }
 
+    /// The number by which delivery knows the client from now on; none when it is nobody's
+    /// connection any more. Answers what it was.
+    pub fn set_subscriber(&self, number: Option<NonZeroU64>) -> Option<NonZeroU64> {
+        let number = number.map_or(0, NonZeroU64::get);
+        NonZeroU64::new(self.subscriber.swap(number, Ordering::AcqRel))
+    }
+
+    /// The number by which delivery knows the client.
+    pub fn subscriber(&self) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.subscriber.load(Ordering::Acquire))
+    }
+
     /// Ends the connection; the first reason counts. Its session does the rest.
     pub fn end(&self, why: End) {
         if self.ended.set(why).is_ok() {
@@ -307,6 +344,7 @@ impl Connection {
         if let Some(Outlet::Direct(sink)) = old {
             sink.shutdown();
         }
+        self.activity.received(self.node.coarse_ms());
         // Its client could not speak while it was away.
         self.heard(false);
         self.node.metrics().resumed.inc();
@@ -325,6 +363,9 @@ impl Connection {
 
     /// Long polling: whether a poll is open. Without one the disconnect timeout runs.
     pub fn set_polled(&self, polled: bool) {
+        if polled {
+            self.activity.received(self.node.coarse_ms());
+        }
         let since = if polled { 0 } else { self.node.now_ms() };
         self.clock.unpolled_ms.store(since, Ordering::Relaxed);
     }

@@ -21,6 +21,8 @@ pub enum End {
     HandshakeTimedOut,
     /// The client had pinged and then was silent for too long.
     ClientTimedOut,
+    /// Nothing was received for the stale threshold, nor after a probe for one more sweep.
+    Stale,
     /// The outbox overflowed; a Close that says so is already on its way.
     TooSlow,
     /// The caller's credential ended.
@@ -51,6 +53,7 @@ impl End {
             Self::SendTimedOut => "send_timeout",
             Self::HandshakeTimedOut => "handshake_timeout",
             Self::ClientTimedOut => "client_timeout",
+            Self::Stale => "stale",
             Self::TooSlow => "too_slow",
             Self::Expired => "expired",
             Self::NotResumed => "not_resumed",

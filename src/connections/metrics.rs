@@ -21,6 +21,10 @@ pub struct Metrics {
     pub skipped_pings: IntCounter,
     /// Connections that were not parked because of a bound.
     pub not_parked: IntCounter,
+    /// Connections of which nothing was received for the threshold, at the last sweep.
+    pub stale: IntGauge,
+    /// Probes of such connections.
+    pub probed: IntCounter,
     /// Joins refused because a connection was in as many groups as it may be.
     pub groups_full: IntCounter,
     /// Writes of the flusher that found the socket full.
@@ -57,6 +61,12 @@ impl Metrics {
             groups_full: counting.counter(
                 "connections_groups_full_total",
                 "Joins over the bound of groups of one connection",
+            )?,
+            stale: counting
+                .gauge("connections_stale", "Connections long silent, at the last sweep")?,
+            probed: counting.counter(
+                "connections_probes_total",
+                "Pings that asked a long silent connection whether anybody is there",
             )?,
             blocked_writes: counting
                 .counter("connections_blocked_writes_total", "Writes that found the socket full")?,

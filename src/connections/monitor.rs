@@ -1,4 +1,5 @@
-//! Once a second: who went quiet, who is stuck, who is overdue (sections 2.5 and 5.8).
+//! Once a second: who went quiet, who is stuck, who is overdue (sections 2.5 and 5.8). At every
+//! sweep besides: who is stale.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,6 +13,7 @@ use super::end::End;
 use super::frame::Frame;
 use super::node::Connections;
 use super::outbox::Offered;
+use super::stale::Sweep;
 use crate::protocol::{Protocol, encode};
 
 const TICK: Duration = Duration::from_secs(1);
@@ -21,23 +23,36 @@ pub(super) async fn run(node: Arc<Connections>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let pings = [Protocol::Json, Protocol::MessagePack].map(|p| Frame::untracked(encode::ping(p)));
+    let config = node.config();
+    let sweep = Sweep { after_ms: config.stale_after_ms, every_ms: config.stale_sweep_ms };
+    let mut next_sweep_ms = sweep.every_ms;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let now = Moment { ms: node.now_ms(), wall: SystemTime::now() };
+        let now = Moment { ms: node.tick(), us: node.now_us(), wall: SystemTime::now() };
+        let sweeping = now.ms >= next_sweep_ms;
+        let mut stale = 0;
         for (index, connection) in node.all().into_iter().enumerate() {
             look(&connection, &now, &pings);
+            if sweeping && let Some(ping) = ping_for(&connection, &pings) {
+                stale += i64::from(sweep.look(&connection, now.ms, now.us, ping));
+            }
             if index % 1_000 == 999 {
                 tokio::task::yield_now().await;
             }
+        }
+        if sweeping {
+            next_sweep_ms = now.ms + sweep.every_ms;
+            node.metrics().stale.set(stale);
         }
     }
 }
 
 struct Moment {
     ms: u64,
+    us: u64,
     wall: SystemTime,
 }
 
@@ -102,14 +117,24 @@ fn keep_alive(connection: &Arc<Connection>, now: &Moment, pings: &[Arc<Frame>; 2
         return;
     }
     connection.clock.pinged_ms.store(now.ms, Ordering::Relaxed);
-    let ping = match protocol {
-        Protocol::Json => &pings[0],
-        Protocol::MessagePack => &pings[1],
-    };
+    let every = connection.node.config().round_trip_ms;
+    let measured = connection.activity.measured_ms();
+    if every != 0 && (measured == 0 || now.ms.saturating_sub(measured) >= every) {
+        connection.measure(now.ms, now.us);
+    }
+    let Some(ping) = ping_for(connection, pings) else { return };
     let appended = connection.outbox.lock().append(ping.clone(), connection.node.bounds());
     match appended {
         Ok(Offered::Queued(wake)) => connection.wake(wake),
         Ok(Offered::Closed | Offered::Dropped | Offered::Overflow) => {}
         Err(_full) => connection.node.metrics().skipped_pings.inc(),
     }
+}
+
+/// The ping in the connection's protocol; none before the handshake.
+fn ping_for<'a>(connection: &Connection, pings: &'a [Arc<Frame>; 2]) -> Option<&'a Arc<Frame>> {
+    Some(match connection.protocol()? {
+        Protocol::Json => &pings[0],
+        Protocol::MessagePack => &pings[1],
+    })
 }

@@ -29,6 +29,8 @@ pub struct Connections {
     parking: Parking,
     metrics: Metrics,
     serial: AtomicU64,
+    /// [`Connections::now_ms`] as of the monitor's last tick.
+    coarse_ms: AtomicU64,
     /// By serial modulo; see [`Connections::all`].
     open: Mutex<std::collections::HashMap<u64, Arc<Connection>>>,
 }
@@ -49,6 +51,7 @@ impl Connections {
             parking: Parking::new(config.parked_max, config.parked_per_caller_max),
             metrics,
             serial: AtomicU64::new(0),
+            coarse_ms: AtomicU64::new(1),
             open: Mutex::default(),
         })
     }
@@ -117,6 +120,22 @@ impl Connections {
     pub(super) fn now_ms(&self) -> u64 {
         let elapsed: Duration = self.started.elapsed();
         u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    pub(super) fn now_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    /// The time to a second, for what happens too often to ask the system for it.
+    pub(super) fn coarse_ms(&self) -> u64 {
+        self.coarse_ms.load(Ordering::Relaxed)
+    }
+
+    /// Moves the coarse clock; the monitor does once a second.
+    pub(super) fn tick(&self) -> u64 {
+        let now = self.now_ms();
+        self.coarse_ms.store(now, Ordering::Relaxed);
+        now
     }
 
     pub(super) fn shard_of(&self, connection: &Connection) -> usize {

@@ -14,12 +14,17 @@ use super::frame::Frame;
 use super::replay::Replay;
 use super::sink::Outlet;
 use aside::Aside;
+use control::Control;
 
 mod aside;
+mod control;
 mod marked;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod writing;
+
+pub(super) use tally::Tally;
 
 /// What bounds an outbox.
 #[derive(Debug)]
@@ -89,10 +94,8 @@ pub(super) struct Outbox {
     news: News,
     /// A marked frame found no room.
     wants_room: bool,
-    /// Outside the bound, before everything but `begun`; a newer one takes an older one's place.
-    sequence: Option<Bytes>,
-    pong: Option<Bytes>,
-    ack: Option<Bytes>,
+    /// Rare, so an idle connection does not pay for the places.
+    control: Option<Box<Control>>,
     replay: Option<Box<Replay>>,
     closing: Option<Closing>,
     /// Where fan-outs wait while a returning client is served.
@@ -102,6 +105,7 @@ pub(super) struct Outbox {
     held: bool,
     /// Something was appended while `held`.
     held_back: bool,
+    pub(super) tally: Tally,
     /// Since when no byte could be written although some wait, in milliseconds of the node.
     pub(super) stuck_since_ms: Option<u64>,
 }
@@ -234,50 +238,8 @@ impl Outbox {
         self.outlet.take()
     }
 
-    /// Attaches a new socket: Sequence goes first, then all that is unacked (section 5.12).
-    pub(super) fn resume(&mut self, outlet: Outlet, sequence: impl FnOnce(u64) -> Bytes) -> bool {
-        let Some(replay) = &mut self.replay else { return false };
-        replay.rewind();
-        self.sequence = Some(sequence(replay.first_unacked()));
-        self.begun = None;
-        self.begun_mark = None;
-        self.pong = None;
-        self.ack = None;
-        self.stuck_since_ms = None;
-        self.outlet = Some(outlet);
-        true
-    }
-
     pub(super) fn outlet(&self) -> Option<&Outlet> {
         self.outlet.as_ref()
-    }
-
-    pub(super) fn enable_replay(&mut self, bytes_max: usize) {
-        self.replay = Some(Box::new(Replay::new(bytes_max)));
-    }
-
-    pub(super) fn is_stateful(&self) -> bool {
-        self.replay.is_some()
-    }
-
-    pub(super) fn acked(&mut self, number: u64) -> Wake {
-        let Some(replay) = &mut self.replay else { return Wake::Nobody };
-        replay.acked(number);
-        if self.waiting.is_empty() { Wake::Nobody } else { self.mark() }
-    }
-
-    pub(super) fn set_pong(&mut self, frame: Bytes) -> Wake {
-        // Nothing may follow a close frame (RFC 6455, 5.5.1).
-        if self.closing.is_some() {
-            return Wake::Nobody;
-        }
-        self.pong = Some(frame);
-        self.mark()
-    }
-
-    pub(super) fn set_ack(&mut self, frame: Bytes) -> Wake {
-        self.ack = Some(frame);
-        self.mark()
     }
 
     pub(super) fn is_closing(&self) -> bool {

@@ -81,7 +81,10 @@ impl Pipe {
         let Some(source) = &mut self.source else { return Poll::Pending };
         match source.poll_read(cx, buffer) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Inbound::Data) => Poll::Ready(Read::Data),
+            Poll::Ready(Inbound::Data) => {
+                self.connection.activity.received(self.connection.node.coarse_ms());
+                Poll::Ready(Read::Data)
+            }
             Poll::Ready(Inbound::Closed) => {
                 // What the old socket's client says counts no more once a new one is here (5.12).
                 if self.connection.replacement.lock().is_some() {

@@ -32,6 +32,11 @@ pub trait Sink: Send + Sync + 'static {
     fn writable(&self) -> BoxFuture<'_, ()>;
     /// The transport's own last word with a code (WebSocket close frame).
     fn close_frame(&self, code: u16) -> Bytes;
+    /// A ping of the transport's own that comes back with the stamp in it, through
+    /// [`super::Connection::ponged`]. None where a transport has no such thing.
+    fn ping_frame(&self, _stamp: u64) -> Option<Bytes> {
+        None
+    }
     /// Ends the socket in good order, after what was written.
     fn shutdown(&self);
     /// Ends the socket at once (TCP reset).

@@ -2,6 +2,7 @@
 //!
 //! Time is paused: the tests wait for minutes and take milliseconds.
 
+mod watching;
 mod world;
 
 use std::sync::Arc;

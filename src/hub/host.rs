@@ -13,6 +13,7 @@ use super::metrics::Metrics;
 use super::options::HubOptions;
 use super::seat::{Core, House, Seat, Served};
 use super::session::Session;
+use super::visit::Visit;
 use crate::connections::{Endpoint, Opening, Pipe};
 use crate::delivery::{AckMode, Delivery};
 
@@ -76,8 +77,7 @@ impl<H: Hub> Endpoint for HubHost<H> {
 /// it takes no memory meanwhile.
 async fn converse<H: Hub>(pipe: Pipe, seat: Arc<Seat<H>>) {
     let Some(greeted) = Box::pin(greeting::greet(pipe, &seat.core)).await else { return };
-    let house = seat.core.house.clone();
-    house.counters.sessions.inc();
+    let _visit = Visit::begin(seat.core.connection.clone(), seat.core.house.clone());
     let mut session = Session::new(greeted, seat);
     let farewell = match Box::pin(session.welcome()).await {
         Ok(()) => {
@@ -87,5 +87,4 @@ async fn converse<H: Hub>(pipe: Pipe, seat: Arc<Seat<H>>) {
         Err(farewell) => farewell,
     };
     Box::pin(session.depart(farewell)).await;
-    house.counters.sessions.dec();
 }

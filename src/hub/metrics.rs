@@ -1,10 +1,14 @@
 //! What this room counts.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use std::time::Duration;
+
+use prometheus::{
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+};
 
 use super::call::Reply;
 use super::error::{CallError, HubError};
-use crate::model::{Counting, HubName};
+use crate::model::{Counting, HubName, TransportKind};
 
 /// Labels of [`Metrics::invocations`]; none comes from a client.
 const OUTCOMES: [&str; 9] = [
@@ -19,6 +23,9 @@ const OUTCOMES: [&str; 9] = [
     "too_many_calls",
 ];
 
+/// Seconds of a connection's life: 1 to 32 768, doubling, as Conduit has them.
+const DURATION_BUCKETS: usize = 16;
+
 /// The room's metrics, shared by all hubs.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -28,6 +35,12 @@ pub struct Metrics {
     pub sessions: IntGaugeVec,
     /// Handshakes that were refused or never came, by hub.
     pub handshakes_refused: IntCounterVec,
+    /// Connections that have shaken hands, by hub and transport.
+    pub connected: IntCounterVec,
+    /// Connections that are over, by hub, transport and reason; `unwelcome` when the hub refused.
+    pub disconnected: IntCounterVec,
+    /// How long they were open, by hub and transport.
+    pub duration: HistogramVec,
 }
 
 impl Metrics {
@@ -50,12 +63,35 @@ impl Metrics {
                 "Handshakes that did not succeed",
                 &["hub"],
             )?,
+            connected: counting.counters(
+                "hub_connects_total",
+                "Connections after their handshake",
+                &["hub", "transport"],
+            )?,
+            disconnected: counting.counters(
+                "hub_disconnects_total",
+                "Connections that are over, by reason",
+                &["hub", "transport", "reason"],
+            )?,
+            duration: counting.histograms(
+                "hub_connection_duration_seconds",
+                "How long connections were open",
+                &["hub", "transport"],
+                prometheus::exponential_buckets(1.0, 2.0, DURATION_BUCKETS)?,
+            )?,
         })
     }
 
     pub(super) fn of_hub(&self, hub: &HubName) -> Counters {
         let hub = hub.as_str();
+        let of_transport = |kind: TransportKind| Doors {
+            connected: self.connected.with_label_values(&[hub, kind.name()]),
+            duration: self.duration.with_label_values(&[hub, kind.name()]),
+        };
         Counters {
+            hub: hub.into(),
+            doors: TransportKind::ALL.map(of_transport),
+            disconnected: self.disconnected.clone(),
             outcomes: OUTCOMES.map(|name| self.invocations.with_label_values(&[hub, name])),
             sessions: self.sessions.with_label_values(&[hub]),
             handshakes_refused: self.handshakes_refused.with_label_values(&[hub]),
@@ -66,11 +102,45 @@ impl Metrics {
 /// One hub's handles, resolved once.
 pub(super) struct Counters {
     outcomes: [IntCounter; OUTCOMES.len()],
-    pub(super) sessions: IntGauge,
+    sessions: IntGauge,
     pub(super) handshakes_refused: IntCounter,
+    hub: Box<str>,
+    /// In the order of [`TransportKind::ALL`].
+    doors: [Doors; TransportKind::ALL.len()],
+    disconnected: IntCounterVec,
+}
+
+/// One way into one hub.
+struct Doors {
+    connected: IntCounter,
+    duration: Histogram,
 }
 
 impl Counters {
+    fn door(&self, transport: TransportKind) -> &Doors {
+        match transport {
+            TransportKind::WebSockets => &self.doors[0],
+            TransportKind::ServerSentEvents => &self.doors[1],
+            TransportKind::LongPolling => &self.doors[2],
+        }
+    }
+
+    pub(super) fn connected(&self, transport: TransportKind) {
+        self.sessions.inc();
+        self.door(transport).connected.inc();
+    }
+
+    pub(super) fn disconnected(
+        &self,
+        transport: TransportKind,
+        reason: &'static str,
+        lasted: Duration,
+    ) {
+        self.sessions.dec();
+        self.disconnected.with_label_values(&[&*self.hub, transport.name(), reason]).inc();
+        self.door(transport).duration.observe(lasted.as_secs_f64());
+    }
+
     pub(super) fn count(&self, outcome: &Result<Reply, CallError>) {
         let place = match outcome {
             Ok(_) => 0,

@@ -11,3 +11,4 @@ mod sessions;
 mod stateful;
 mod streams;
 mod uploads;
+mod visits;

@@ -25,12 +25,13 @@ use crate::delivery::{
     AckMode, Acknowledged, Counts, DeadFilter, Delivery, Publisher, event_from_json,
 };
 use crate::hub::tests::hub::TestHub;
-use crate::model::{Audience, Caller, Envelope};
+use crate::model::{Audience, Caller, Envelope, TransportKind};
 
 pub(super) struct World {
     pub(super) host: Arc<HubHost<TestHub>>,
     pub(super) node: Arc<Connections>,
     pub(super) tasks: TaskTracker,
+    pub(super) metrics: Metrics,
     stop: CancellationToken,
 }
 
@@ -74,7 +75,7 @@ impl World {
         };
         let metrics = Metrics::new(&registry).unwrap();
         let host = HubHost::new(TestHub::default(), options, delivery, &metrics);
-        Self { host, node, tasks, stop }
+        Self { host, node, tasks, metrics, stop }
     }
 
     /// The way to every audience, from outside.
@@ -93,6 +94,7 @@ impl World {
             critical: false,
             require_audience: false,
             body_hash: [0; 16],
+            on_first: None,
         };
         self.delivery().publish_acknowledged(message).await.unwrap().targeted
     }
@@ -127,6 +129,7 @@ impl World {
             hub: "hub".into(),
             caller: Arc::new(caller),
             peer: None,
+            transport: TransportKind::WebSockets,
             settings: Arc::new(Settings::default()),
             binary: query != "text-only",
             pings: true,

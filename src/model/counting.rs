@@ -1,7 +1,10 @@
 //! Counters and gauges as every room makes them: named, explained, registered.
 
 use prometheus::core::Collector;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Result,
+};
 
 /// Registers what the rooms count. Each call errors when the registry has that name already.
 #[derive(Clone, Copy)]
@@ -26,6 +29,18 @@ impl Counting<'_> {
     /// Something that is so many now, by labels whose values are bounded.
     pub fn gauges(self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
         self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    /// How much or how long, by labels whose values are bounded; a bucket for each upper bound.
+    pub fn histograms(
+        self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        bounds: Vec<f64>,
+    ) -> Result<HistogramVec> {
+        let options = HistogramOpts::new(name, help).buckets(bounds);
+        self.register(HistogramVec::new(options, labels)?)
     }
 
     fn register<C: Collector + Clone + 'static>(self, own: C) -> Result<C> {

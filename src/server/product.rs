@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::builder::{Builder, Server};
+use super::gate::KeyGate;
 use super::options::{HubRouteOptions, ServerOptions};
 use crate::auth::{Anonymous, Authenticator, KeyNotice, Keys, ServiceKeyConfig};
 use crate::conduit::{self, TaskDirectory};
@@ -18,6 +19,7 @@ use crate::config::{Config, HubConfig};
 use crate::delivery::AckMode;
 use crate::hub::bench::BenchHub;
 use crate::hub::catalogue::Authentication;
+use crate::observability::{self, Engine, Observed};
 use crate::publish::{self, Door, Observer, Publish, TaskRegister, WebhookMetrics, Webhooks};
 use crate::store::{self, LocalStore, Store};
 
@@ -147,7 +149,14 @@ pub(super) fn build(
         bench: bench.is_some(),
         metrics: publish::Metrics::new(&registry, names.iter().map(String::as_str))?,
     });
-    Ok((server.merge(routes), door))
+    let health = server.health().clone();
+    let observed = observability::router(Observed {
+        connections: server.connections.clone(),
+        queue: Arc::new(Engine::new(server.delivery().clone(), config.store.pending_max)),
+        ready: Arc::new(move || health.is_ready()),
+        gate: Arc::new(KeyGate::new(keys)),
+    });
+    Ok((server.merge(routes).merge(observed), door))
 }
 
 fn route(

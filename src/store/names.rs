@@ -1,7 +1,6 @@
 //! The names of things in the store, small enough to be held a million times.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
@@ -73,10 +72,21 @@ impl fmt::Debug for MessageSeq {
 /// Who stands behind a session, as authentication said.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Identity {
-    /// A known caller. Several of its connections are the same identity.
-    Named(Arc<str>),
+    /// A known caller, as `user` audiences address it. Several of its connections are the same
+    /// identity.
+    Named(UserId),
     /// Nobody in particular: only a client id, which is a secret then, tells two of them apart.
     Anonymous,
+}
+
+impl Identity {
+    /// The caller, when it is known.
+    pub fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::Named(user) => Some(user),
+            Self::Anonymous => None,
+        }
+    }
 }
 
 /// Why a client id opens no session.
@@ -130,9 +140,6 @@ pub struct SessionKey {
     /// The client id; none for a stock client, whose connection is the subscriber.
     pub client: Option<ClientKey>,
 }
-
-/// How a subscriber is addressed by `user` audiences.
-pub(super) type User = Option<UserId>;
 
 /// 128 bits of SHA-256 over the parts, each closed by its length, so that no two lists collide.
 pub(super) fn hash_of(parts: &[&[u8]]) -> [u8; 16] {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::model::TransportKind;
+
 /// What this node allows its clients' sockets (`transport` in the configuration).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -86,36 +88,12 @@ impl Config {
     }
 }
 
-/// One way of carrying bytes, named as negotiate names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum TransportKind {
-    /// WebSockets.
-    WebSockets,
-    /// Server-Sent Events down, POST up.
-    ServerSentEvents,
-    /// Long polls down, POST up.
-    LongPolling,
-}
-
-impl TransportKind {
-    /// In the order in which clients try them.
-    pub const ALL: [Self; 3] = [Self::WebSockets, Self::ServerSentEvents, Self::LongPolling];
-
-    /// Its exact name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::WebSockets => "WebSockets",
-            Self::ServerSentEvents => "ServerSentEvents",
-            Self::LongPolling => "LongPolling",
-        }
-    }
-
-    fn bit(self) -> u8 {
-        match self {
-            Self::WebSockets => 1,
-            Self::ServerSentEvents => 2,
-            Self::LongPolling => 4,
-        }
+/// Its place in a set.
+fn bit(kind: TransportKind) -> u8 {
+    match kind {
+        TransportKind::WebSockets => 1,
+        TransportKind::ServerSentEvents => 2,
+        TransportKind::LongPolling => 4,
     }
 }
 
@@ -127,7 +105,7 @@ pub struct Transports(u8);
 impl Transports {
     /// Whether the kind is in the set.
     pub fn allows(self, kind: TransportKind) -> bool {
-        self.0 & kind.bit() != 0
+        self.0 & bit(kind) != 0
     }
 
     /// Whether no transport is left.
@@ -144,7 +122,7 @@ impl Default for Transports {
 
 impl FromIterator<TransportKind> for Transports {
     fn from_iter<I: IntoIterator<Item = TransportKind>>(kinds: I) -> Self {
-        Self(kinds.into_iter().fold(0, |bits, kind| bits | kind.bit()))
+        Self(kinds.into_iter().fold(0, |bits, kind| bits | bit(kind)))
     }
 }
 

@@ -60,6 +60,7 @@ impl HubRoute {
             hub: self.hub.clone(),
             caller: visitor.caller.clone(),
             peer: visitor.peer.map(|peer| peer.ip()),
+            transport: kind,
             settings: self.settings.clone(),
             binary: kind != TransportKind::ServerSentEvents,
             pings: kind != TransportKind::LongPolling,

@@ -13,7 +13,7 @@ use conduit_realtime::connections::{
     self, Connection, Connections, Inbound, NewConnection, Outlet, Pipe, Pulled, Source,
 };
 use conduit_realtime::delivery::{self, Delivery};
-use conduit_realtime::model::{Caller, HubName};
+use conduit_realtime::model::{Caller, HubName, TransportKind};
 use conduit_realtime::protocol::Protocol;
 use conduit_realtime::publish::{
     self, Config, Door, Observer, Publish, TaskRegister, WebhookMetrics, Webhooks,
@@ -140,6 +140,7 @@ impl World {
             hub: hub.into(),
             caller: Arc::new(Caller::of_user(user)),
             peer: Some(SocketAddr::from(([127, 0, 0, 1], 1)).ip()),
+            transport: TransportKind::LongPolling,
             settings: Arc::default(),
             binary: true,
             pings: false,

@@ -77,6 +77,7 @@ impl Connection {
             let (flushed, wake) = outbox.release(bounds);
             appended = outbox.append(frame, bounds);
             let news = outbox.take_news();
+            self.note_written(&mut outbox);
             drop(outbox);
             self.after_flush(flushed, news);
             self.wake(wake);
@@ -152,6 +153,8 @@ impl Connection {
 
     /// A pong of the transport; a newer one replaces one that still waits.
     pub fn send_pong(self: &Arc<Self>, frame: bytes::Bytes) {
+        self.activity.received(self.node.coarse_ms());
+        self.activity.pinged();
         let wake = self.outbox.lock().set_pong(frame);
         self.wake(wake);
     }
@@ -163,7 +166,9 @@ impl Connection {
             let (pulled, news) = {
                 let mut outbox = self.outbox.lock();
                 outbox.pulled_is_written();
-                (outbox.pull(bytes_max, self.node.bounds()), outbox.take_news())
+                let pulled = outbox.pull(bytes_max, self.node.bounds());
+                self.note_written(&mut outbox);
+                (pulled, outbox.take_news())
             };
             self.tell(news);
             if let Some(pulled) = pulled {
@@ -185,6 +190,7 @@ impl Connection {
             outbox.stuck_since_ms = Some(self.node.now_ms());
         }
         let news = outbox.take_news();
+        self.note_written(&mut outbox);
         drop(outbox);
         self.after_flush(flushed, news);
         full
@@ -200,9 +206,15 @@ impl Connection {
         let mut outbox = self.outbox.lock();
         let (flushed, wake) = outbox.release(self.node.bounds());
         let news = outbox.take_news();
+        self.note_written(&mut outbox);
         drop(outbox);
         self.after_flush(flushed, news);
         self.wake(wake);
+    }
+
+    /// For whoever watches: under the lock that is held anyway.
+    fn note_written(&self, outbox: &mut Outbox) {
+        self.activity.written(std::mem::take(&mut outbox.tally), self.node.coarse_ms());
     }
 
     fn after_flush(&self, flushed: Flushed, news: News) {

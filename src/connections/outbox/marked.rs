@@ -59,6 +59,7 @@ impl Outbox {
             }
             bytes += frame.len();
             self.pulled.extend(frame.mark());
+            self.tally.count(frame);
             taken.extend(self.waiting.pop_front());
         }
         self.stuck_since_ms = None;

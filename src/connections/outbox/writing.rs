@@ -88,8 +88,7 @@ impl Outbox {
     /// One vectored write. None when there is nothing to write; `Ok(false)` when the socket is full.
     fn write_once(&mut self, bounds: &Bounds) -> Option<Result<bool, ()>> {
         if self.begun.is_none() {
-            self.begun =
-                self.sequence.take().or_else(|| self.pong.take()).or_else(|| self.ack.take());
+            self.begun = self.take_control();
         }
         let Some((outcome, total)) = self.write_slices() else {
             let Some(Outlet::Direct(sink)) = &self.outlet else { return None };
@@ -153,6 +152,7 @@ impl Outbox {
             written -= begun.len();
             self.begun = None;
             self.news.written.extend(self.begun_mark.take());
+            self.tally.wrote = true;
         }
         let mut released = 0;
         while written > 0 {
@@ -162,6 +162,7 @@ impl Outbox {
                 None => {
                     let Some(frame) = self.waiting.pop_front() else { break };
                     released += frame.len();
+                    self.tally.count(&frame);
                     if let Some(replay) = &mut self.replay
                         && frame.is_tracked()
                     {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::super::*;
-use crate::model::{Caller, ConnectionId};
+use crate::model::{Caller, ConnectionId, TransportKind};
 use crate::protocol::{Close, Encoded, FrameKind, Protocol};
 
 /// A node and what it takes to talk to it.
@@ -75,6 +75,7 @@ impl World {
             hub: "hub".into(),
             caller: Arc::new(caller),
             peer: None,
+            transport: TransportKind::WebSockets,
             settings: Arc::new(settings),
             binary: true,
             pings: true,
@@ -153,6 +154,7 @@ impl Source for Script {
     fn poll_read(&mut self, cx: &mut Context<'_>, _out: &mut BytesMut) -> Poll<Inbound> {
         let mut script = self.0.lock();
         match script.0.front() {
+            Some(Inbound::Data) => Poll::Ready(script.0.pop_front().unwrap_or(Inbound::Lost)),
             Some(&what) => Poll::Ready(what),
             None => {
                 script.1 = Some(cx.waker().clone());
@@ -170,6 +172,8 @@ pub(super) struct FakeSocket {
     pub(super) taken: Mutex<Vec<u8>>,
     pub(super) writes: AtomicUsize,
     pub(super) readable: Notify,
+    /// Of transport pings that were asked for.
+    pub(super) stamps: Mutex<Vec<u64>>,
 }
 
 impl FakeSocket {
@@ -212,6 +216,11 @@ impl Sink for FakeSocket {
 
     fn close_frame(&self, code: u16) -> Bytes {
         format!("[close {code}]").into()
+    }
+
+    fn ping_frame(&self, stamp: u64) -> Option<Bytes> {
+        self.stamps.lock().push(stamp);
+        Some(Bytes::from_static(&[0x89, 0]))
     }
 
     fn shutdown(&self) {}

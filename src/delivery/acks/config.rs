@@ -77,7 +77,6 @@ impl Config {
         let hour = 1..=3_600_000;
         let times = [
             ("ack_timeout_ms", self.ack_timeout_ms),
-            ("backoff_ms_min", self.backoff_ms_min),
             ("backoff_ms_max", self.backoff_ms_max),
             ("processing_interval_ms", self.processing_interval_ms),
             ("breaker_window_ms", self.breaker_window_ms),
@@ -88,6 +87,8 @@ impl Config {
             ("unanswered_per_subscriber_max", self.unanswered_per_subscriber_max),
             ("page_messages", self.page_messages),
             ("catching_up_max", self.catching_up_max),
+            // 0 would open a breaker that nothing has failed at.
+            ("breaker_failures_max", self.breaker_failures_max as usize),
         ];
         let mut bad: Vec<BadSetting> = times
             .into_iter()
@@ -98,6 +99,9 @@ impl Config {
         bad.extend(counts.into_iter().filter_map(|(name, value)| {
             BadSetting::outside(format!("delivery.{name}"), value, 1..=1_000_000)
         }));
+        // The first delay cannot be above every delay.
+        let least = 1..=self.backoff_ms_max.max(1);
+        bad.extend(BadSetting::outside("delivery.backoff_ms_min", self.backoff_ms_min, least));
         let percent = self.breaker_failure_percent_max;
         bad.extend(BadSetting::outside("delivery.breaker_failure_percent_max", percent, 0..=100));
         bad
@@ -144,5 +148,11 @@ mod tests {
         assert!(toml::from_str::<Config>("ack_timeout = 5").is_err());
         let config = Config { page_messages: 0, ..Config::default() };
         assert_eq!(config.check().len(), 1);
+    }
+
+    #[test]
+    fn a_first_delay_above_the_last_cannot_work() {
+        let config = Config { backoff_ms_min: 9, backoff_ms_max: 8, ..Config::default() };
+        assert_eq!(config.check()[0].to_string(), "delivery.backoff_ms_min must be 1 to 8, not 9");
     }
 }

@@ -23,6 +23,8 @@ const PONG: u8 = 10;
 pub struct Fed {
     /// The whole frame that answers the newest ping.
     pub pong: Option<Bytes>,
+    /// A pong has come; the stamp of the newest one, 0 for one that is none of ours.
+    pub ponged: Option<u64>,
     /// The client has closed; bytes after its close frame were not looked at.
     pub closed: bool,
 }
@@ -204,7 +206,7 @@ impl FrameReader {
                 check_close(&payload)?;
                 self.place = Place::Closed;
             }
-            _ => {}
+            _ => fed.ponged = Some(payload.as_slice().try_into().map_or(0, u64::from_be_bytes)),
         }
         Ok(())
     }
@@ -232,6 +234,11 @@ fn control_frame(opcode: u8, payload: &[u8]) -> Bytes {
     frame.extend([FIN | opcode, payload.len() as u8]); // at most 125
     frame.extend_from_slice(payload);
     frame.into()
+}
+
+/// A server's ping with a stamp, which the client's pong brings back (RFC 6455, 5.5.3).
+pub(super) fn ping_frame(stamp: u64) -> Bytes {
+    control_frame(PING, &stamp.to_be_bytes())
 }
 
 /// A server's close frame with a code and no reason.

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use super::frames::close_frame;
+use super::frames::{close_frame, ping_frame};
 use crate::connections::{Connection, Sink};
 use crate::transport::accept::Permit;
 
@@ -80,6 +80,10 @@ impl Sink for Socket {
     fn close_frame(&self, code: u16) -> Bytes {
         self.close_sent.store(true, Ordering::Release);
         close_frame(code)
+    }
+
+    fn ping_frame(&self, stamp: u64) -> Option<Bytes> {
+        Some(ping_frame(stamp))
     }
 
     fn shutdown(&self) {

@@ -45,10 +45,15 @@ impl Frames {
                 if fed.closed {
                     self.said = Some(Inbound::Closed);
                 }
-                if let Some(pong) = fed.pong
+                if (fed.pong.is_some() || fed.ponged.is_some())
                     && let Some(connection) = self.socket.connection()
                 {
-                    connection.send_pong(pong);
+                    if let Some(pong) = fed.pong {
+                        connection.send_pong(pong);
+                    }
+                    if let Some(stamp) = fed.ponged {
+                        connection.ponged(stamp);
+                    }
                 }
             }
             Err(violation) => self.refuse(violation),

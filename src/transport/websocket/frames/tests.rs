@@ -52,7 +52,16 @@ fn a_ping_between_fragments_is_answered_and_the_message_goes_on() {
     let (payload, fed) = read(&stream).unwrap();
     assert_eq!(payload, b"abcd");
     assert_eq!(fed.pong.as_deref(), Some(&b"\x8a\x03new"[..]), "the newest ping counts");
+    assert_eq!(fed.ponged, Some(0), "a pong that we did not ask for");
     assert!(!fed.closed);
+}
+
+#[test]
+fn a_pong_brings_back_the_stamp_of_our_ping() {
+    let ping = ping_frame(0x0102_0304_0506_0708);
+    assert_eq!(&ping[..], [0x89, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+    let (payload, fed) = read(&frame(0x8a, MASK, &ping[2..])).unwrap();
+    assert_eq!((payload.len(), fed.ponged), (0, Some(0x0102_0304_0506_0708)));
 }
 
 #[test]
