@@ -100,12 +100,13 @@ export function configuration(t, text) {
   return file;
 }
 
-/** The gateway: `{ url, key, program }`. Without `config` it has the development key. */
-export async function gateway(t, { config, bench = true, env = {} } = {}) {
+/** The gateway: `{ url, key, program }`. Without `config` it has the development key; `command` is what starts it. */
+export async function gateway(t, { config, bench = true, env = {}, command = [] } = {}) {
   const args = ["serve", "--listen", "127.0.0.1:0"];
   if (bench) args.push("--bench-hub");
   if (config !== undefined) args.push("--config", configuration(t, config));
-  const program = new Program(binary, args, { env: { CONDUIT__AUTH__DEVELOPMENT_KEY: DEVELOPMENT_KEY, ...env } });
+  const [first, ...rest] = [...command, binary, ...args];
+  const program = new Program(first, rest, { env: { CONDUIT__AUTH__DEVELOPMENT_KEY: DEVELOPMENT_KEY, ...env } });
   t.after(() => program.kill());
   const [, url] = await program.line(/^listening on (http:\/\/\S+)$/m);
   return { url, program, key: DEVELOPMENT_KEY };
