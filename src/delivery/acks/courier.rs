@@ -50,6 +50,9 @@ pub(super) struct Work {
     pub(super) out: usize,
     /// Flights that are owed again and could not be sent at once.
     pub(super) again: BTreeSet<MessageSeq>,
+    /// Settled here and not yet in the store, or in a page that is being read: what the store says
+    /// is owed is not sent again. True once the store has it.
+    pub(super) ending: BTreeMap<MessageSeq, bool>,
     /// Owed messages after `cursor` wait in the store.
     pub(super) behind: bool,
     pub(super) cursor: Option<MessageSeq>,
@@ -216,7 +219,7 @@ impl Courier {
     /// Whether the courier can go: nobody to serve and nothing to remember.
     pub(super) fn is_idle(&self) -> bool {
         let desk = self.desk.lock();
-        desk.link.is_none() && desk.flights.is_empty()
+        desk.link.is_none() && desk.flights.is_empty() && desk.ending.is_empty()
     }
 
     /// A pair has ended: here, or elsewhere by expiry, another node, an operator.
@@ -227,6 +230,7 @@ impl Courier {
             link.connection.count_acknowledged(1);
         }
         if desk.has_work() {
+            desk.store_has(seq);
             self.remove(&mut desk, seq, &mut errands);
         }
         errands
@@ -237,6 +241,7 @@ impl Courier {
         let mut desk = self.desk.lock();
         let mut errands = Errands::default();
         self.remove(&mut desk, seq, &mut errands);
+        desk.ending.remove(&seq);
         desk.fall_behind(seq);
         errands.load |= desk.wants_load(&self.policy);
         errands

@@ -132,7 +132,7 @@ impl Courier {
     pub(super) fn next_page(&self, errands: &mut Errands) -> Option<(Page, Reading)> {
         let mut desk = self.desk.lock();
         self.send_again(&mut desk, errands);
-        desk.loading = false;
+        desk.nothing_is_read();
         self.plan(&mut desk, errands);
         if !desk.behind || !desk.wants_load(&self.policy) {
             return None;
@@ -168,7 +168,7 @@ impl Courier {
         }
         let all = page.into_iter().all(|read| self.take_one(&mut desk, read, errands));
         if !all {
-            desk.loading = false;
+            desk.nothing_is_read();
         } else if complete && desk.reading == asked {
             desk.behind = false;
         }
@@ -181,7 +181,9 @@ impl Courier {
         if desk.breaker.holds() || desk.is_full(&self.policy) {
             return false;
         }
-        let sent = if desk.flights.contains_key(&seq) {
+        let sent = if desk.ending.contains_key(&seq) {
+            true
+        } else if desk.flights.contains_key(&seq) {
             self.send(desk, seq, errands)
         } else {
             self.send_new(desk, read, errands)
@@ -202,7 +204,9 @@ impl Courier {
     /// Nothing more is read before its fate is known.
     pub(super) fn take_probe(&self, page: Vec<Read>, asked: Reading, errands: &mut Errands) {
         let mut desk = self.desk.lock();
-        desk.loading = false;
+        let is_owed = |read: &Read| !desk.ending.contains_key(&read.0.seq);
+        let page: Vec<Read> = page.into_iter().filter(is_owed).collect();
+        desk.nothing_is_read();
         if desk.reading.round != asked.round {
             desk.breaker.unused();
             errands.load |= desk.wants_load(&self.policy);
@@ -317,6 +321,7 @@ impl Courier {
             message: Which::Seq(seq),
             outcome,
         });
+        desk.ending.insert(seq, false);
         self.remove(desk, seq, errands);
     }
 }
