@@ -23,7 +23,7 @@ impl Ledger {
 
     pub(in crate::store) fn open(&mut self, open: Open, now: Moment) -> Opened {
         let Open { mut key, connection, mut caller } = open;
-        if let Some(id) = key.client.and_then(|_| self.sessions.get(&key).copied()) {
+        if let Some(id) = key.digest().and_then(|own| self.sessions.get(&own).copied()) {
             return self.reopen(id, connection);
         }
         let mut of_caller = 0;
