@@ -31,7 +31,7 @@ pub use crate::store::{
 };
 pub use acks::{
     AcceptedReceipt, AckMode, Acknowledged, Arrival, Breakers, Config, DeliveryOrder, Destination,
-    EndedSink, Gap, HubAcks, Metrics as AckMetrics, NotAccepted, Publisher, Queue, Status,
+    EndedSink, Gap, HubAcks, Metrics as AckMetrics, NotAccepted, OnFirst, Publisher, Queue, Status,
     Subscription,
 };
 pub use batching::BatchingConfig;

@@ -12,6 +12,11 @@
 //! Promise: in embedded mode, what a completed future reported is found again after any cut of the
 //! power, and damage to a file costs what stood in the damaged place and is reported. Nothing grows
 //! without a bound, and nothing that is owed leaves without being counted.
+//!
+//! The room for a dead letter is taken when its message is accepted: its bytes are counted until the
+//! last pair of the message is over, dead letters included, and on a full disk the reserve has room
+//! for the end of each owed pair. The limits of dead letters close the door to new messages of a
+//! tenant, never to a death: at most what was pending then goes over them.
 
 mod config;
 mod dead_letter;
@@ -38,7 +43,7 @@ mod tests;
 
 pub use config::{Config, Mode};
 pub use dead_letter::{
-    Attempt, BadRequeue, DeadFilter, DeadKey, DeadLetter, DeadPage, Reason, Requeued, Target,
+    Attempt, BadRequeue, DeadFilter, DeadKey, DeadLetter, DeadPage, Reason, Requeued, Spent, Target,
 };
 pub use disk::OpenError;
 pub use health::{Damage, Health};

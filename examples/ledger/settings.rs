@@ -48,7 +48,9 @@ fn store_section(flags: &Flags, store: &Path) -> Vec<String> {
         lines.push(format!("path = {:?}", store.display().to_string()));
     }
     if !kinds.is_empty() {
-        lines.extend(["reserve_mib = 8", "segment_mib = 4"].map(String::from));
+        // A small reserve has room for the ends of few.
+        let small = ["reserve_mib = 16", "segment_mib = 4", "pending_max = 100000"];
+        lines.extend(small.map(String::from));
     }
     if kinds.contains(&Kind::FullStore) {
         lines.push(format!("pending_per_tenant_max = {PENDING_MAX_TINY}"));
@@ -64,7 +66,7 @@ fn store_section(flags: &Flags, store: &Path) -> Vec<String> {
     }
     lines.push(format!("per_caller_max = {}", flags.subscribers.max(32)));
     if !kinds.is_empty() {
-        lines.push("ttl_seconds = 10".into());
+        lines.extend(["ttl_seconds = 10", "total_max = 10000"].map(String::from));
     }
     lines
 }

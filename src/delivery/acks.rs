@@ -1,7 +1,7 @@
 //! Acknowledged delivery: from the store to a client's word, and back into the store.
 //!
-//! `publishing` hands a message to the store and, when it is durable, to the `courier` of every
-//! subscriber that is here (`sending`). What clients say comes in through `session` and changes one
+//! `publishing` hands a message to the store and, when it is durable and its turn has come
+//! (`firsts`), to the `courier` of every subscriber that is here (`sending`). What clients say comes in through `session` and changes one
 //! pair after another (`answering`); what ends goes back through the `settler`. The `clock` looks
 //! when a pair is due, hands out repeats, and lets time pass in the store.
 
@@ -9,7 +9,9 @@ mod answering;
 mod clock;
 mod config;
 mod courier;
+mod desk;
 mod engine;
+mod firsts;
 mod hub;
 mod insight;
 mod message;
@@ -34,5 +36,5 @@ pub use insight::{Breakers, Destination, Queue};
 pub use metrics::Metrics;
 pub use opening::{Arrival, Gap};
 pub use order::Publisher;
-pub use publishing::{AcceptedReceipt, Acknowledged, NotAccepted};
+pub use publishing::{AcceptedReceipt, Acknowledged, NotAccepted, OnFirst};
 pub use session::{Status, Subscription};

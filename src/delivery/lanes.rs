@@ -1,7 +1,7 @@
-//! Whose retry is next: the urgent first, tenants in turn, nobody starved.
+//! Who is next: the urgent first, tenants in turn, nobody starved.
 //!
-//! Only repeats wait here; a first delivery goes straight to its outbox. What waits is bounded by
-//! what is in flight.
+//! First deliveries wait like this until they are in all outboxes, and repeats until they are handed
+//! out; neither waits for the other. What waits is bounded by what is pending.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;

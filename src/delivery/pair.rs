@@ -25,6 +25,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::store::Spent;
+
 /// The bounds of a pair's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
@@ -148,7 +150,8 @@ pub(super) struct Pair {
 
 impl Pair {
     /// A pair that is owed, with what was spent on it before.
-    pub(super) fn new(attempts: u16, repeats: u8, failures: u8) -> Self {
+    pub(super) fn new(spent: Spent) -> Self {
+        let Spent { attempts, repeats, failures } = spent;
         Self { state: State::Owed, attempts, repeats, failures, deadline: None }
     }
 
@@ -159,6 +162,11 @@ impl Pair {
     /// Whether a copy is out, or something is waited for.
     pub(super) fn is_out(&self) -> bool {
         matches!(self.state, State::Queued | State::Sent | State::Waiting(_))
+    }
+
+    /// What was spent so far.
+    pub(super) fn spent(&self) -> Spent {
+        Spent { attempts: self.attempts, repeats: self.repeats, failures: self.failures }
     }
 
     /// Written frames so far.

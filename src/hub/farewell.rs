@@ -110,7 +110,7 @@ impl<H: Hub> Session<H> {
         let seat = self.seat.clone();
         let options = &seat.core.house.options;
         let delivery = seat.core.house.context.delivery();
-        if seat.core.subscription().is_some_and(|own| own.owed > 0) {
+        if seat.core.subscription().is_some_and(|own| own.owed() > 0) {
             seat.core.connection.keep_aside();
         }
         if let Err(error) = delivery.connected(&seat.core.connection).await {
@@ -146,11 +146,16 @@ impl<H: Hub> Session<H> {
         })
     }
 
-    /// What the client is owed goes out beside everything else, for it may take a while.
+    /// What the client is owed goes out beside everything else, for it may take a while. Nearly all
+    /// are owed nothing.
     pub(super) fn catch_up(&mut self) {
-        if self.seat.core.subscription().is_some() {
+        let Some(own) = self.seat.core.subscription() else { return };
+        let gap = own.take_gap();
+        if own.owed() == 0 && gap.is_none() {
+            own.begin();
+        } else {
             let seat = self.seat.clone();
-            self.calls.push(Box::pin(async move { returning::replay(&seat.core).await }));
+            self.calls.push(Box::pin(async move { returning::replay(&seat.core, gap).await }));
         }
     }
 

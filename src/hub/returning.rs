@@ -19,7 +19,7 @@ const TOO_SLOW: &str = "Connection closed: the client reads too slowly.";
 /// on, what is new waits aside when something is owed.
 pub(super) async fn restore<H: Hub>(seat: &Arc<Seat<H>>) -> HubResult<()> {
     let Some(own) = seat.core.subscription() else { return Ok(()) };
-    for group in own.groups.iter() {
+    for group in own.groups() {
         let context = Context::new(seat.clone(), ON_CONNECTED, None);
         if H::may_rejoin(context.clone(), group.clone()).await {
             context.join(group.clone()).await?;
@@ -31,15 +31,16 @@ pub(super) async fn restore<H: Hub>(seat: &Arc<Seat<H>>) -> HubResult<()> {
     Ok(())
 }
 
-/// Sends what is owed in order of acceptance, then lets in what is new, and says what was lost.
-pub(super) async fn replay(core: &Core) {
+/// Sends what is owed in order of acceptance, then lets in what is new, and says what was lost:
+/// on the last connection (`gap`) and now.
+pub(super) async fn replay(core: &Core, gap: Option<Gap>) {
     let Some(own) = core.subscription() else { return };
-    if own.owed == 0 {
+    if own.owed() == 0 {
         own.begin();
     } else {
         own.replay().await;
     }
-    tell_gap(core, own, own.take_gap(), None).await;
+    tell_gap(core, own, gap, None).await;
     // An error: nobody is there any more.
     let Ok(lost) = core.let_in().await else { return };
     match lost {

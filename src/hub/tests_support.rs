@@ -94,6 +94,7 @@ impl World {
             critical: false,
             require_audience: false,
             body_hash: [0; 16],
+            on_first: None,
         };
         self.delivery().publish_acknowledged(message).await.unwrap().targeted
     }

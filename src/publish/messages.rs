@@ -20,12 +20,15 @@ use super::message::Message;
 use super::problem::Problem;
 use super::router::Publish;
 use crate::auth::Tenant;
-use crate::delivery::{AcceptedReceipt, Acknowledged, NotAccepted, Publisher, event_from_json};
+use crate::delivery::{
+    AcceptedReceipt, Acknowledged, NotAccepted, OnFirst, Publisher, event_from_json,
+};
 use crate::model::{Class, Envelope, MessageId};
 
 /// Sees what is published, for rooms that learn from it.
 pub trait Observer: Send + Sync + 'static {
-    /// A message is about to be delivered. `arguments` is the text of a JSON array. Must not wait.
+    /// A message is about to be delivered, and was not before. `arguments` is the text of a JSON
+    /// array. Must not wait.
     fn published(&self, hub: &str, target: &str, arguments: &str);
 }
 
@@ -99,11 +102,7 @@ async fn try_begin(
     let message = Message::read(body, SystemTime::now())?;
     let event = event_from_json(&message.target, message.arguments.clone())
         .map_err(|error| Problem::field("arguments", &format!("are not usable: {error}")))?;
-    // First, so that a client that gets the event finds what the observer has learnt from it.
-    if let Some(observer) = &publish.observer {
-        let arguments = std::str::from_utf8(&message.arguments).unwrap_or_default();
-        observer.published(hub, &message.target, arguments);
-    }
+    let observed = observed(publish, hub, &message);
     let id = message.id.clone();
     let publisher = Publisher { tenant: tenant.clone(), ordering_key: message.ordering_key };
     let envelope = Envelope {
@@ -124,13 +123,29 @@ async fn try_begin(
             critical: message.critical,
             require_audience: message.require_audience,
             body_hash: message.hash,
+            on_first: observed,
         });
         return Ok(Begun::UnderWay(id, kept.boxed(), deadline));
+    }
+    if let Some(observed) = observed {
+        observed();
     }
     let published = publish.delivery.publish_in_order(&publisher, envelope);
     publish.until(deadline, published).await?;
     let message_id = id.to_string();
     Ok(Begun::Over(Ok(Accepted { message_id, targeted: None, mode: None })))
+}
+
+/// What is to be called before a message is delivered, so that a client that gets the event finds
+/// what the observer has learnt from it.
+fn observed(publish: &Publish, hub: &str, message: &Message) -> Option<OnFirst> {
+    let observer = publish.observer.clone()?;
+    let (hub, target, arguments) =
+        (hub.to_owned(), message.target.clone(), message.arguments.clone());
+    Some(Box::new(move || {
+        let arguments = std::str::from_utf8(&arguments).unwrap_or_default();
+        observer.published(&hub, &target, arguments);
+    }))
 }
 
 /// Waits for what the store says. A problem names the message: its id may be the server's own.
@@ -139,19 +154,23 @@ pub(super) async fn finish(
     hub: &str,
     begun: Begun,
 ) -> Result<Accepted, Problem> {
-    let accepted = match begun {
-        Begun::Over(outcome) => outcome,
-        Begun::UnderWay(id, kept, deadline) => match publish.until(deadline, kept).await {
-            Ok(receipt) => Ok(Accepted {
+    let (accepted, is_new) = match begun {
+        Begun::Over(outcome) => (outcome?, true),
+        Begun::UnderWay(id, kept, deadline) => {
+            let kept = publish.until(deadline, kept).await;
+            let receipt = kept.map_err(|problem: Problem| problem.of_message(&id))?;
+            let accepted = Accepted {
                 message_id: id.to_string(),
                 targeted: Some(receipt.targeted),
                 mode: Some(receipt.mode.name()),
-            }),
-            Err(problem) => Err(problem.of_message(&id)),
-        },
+            };
+            (accepted, !receipt.duplicate)
+        }
     };
-    if accepted.is_ok() {
+    if is_new {
         publish.metrics.accepted(hub);
+    } else {
+        publish.metrics.repeated(hub);
     }
-    accepted
+    Ok(accepted)
 }

@@ -11,6 +11,7 @@ use crate::model::Counting;
 /// series is bounded whatever is asked.
 pub struct Metrics {
     accepted: HashMap<String, IntCounter>,
+    repeated: HashMap<String, IntCounter>,
     broadcasts: IntCounter,
     refused: IntCounterVec,
 }
@@ -27,6 +28,11 @@ impl Metrics {
             "Messages taken from back ends",
             &["hub"],
         )?;
+        let repeated = counting.counters(
+            "publish_repeated_total",
+            "Messages that had been taken before: answered, and not published again",
+            &["hub"],
+        )?;
         let broadcasts =
             counting.counter("publish_broadcasts_total", "Bodies of /api/broadcast")?;
         let refused = counting.counters(
@@ -34,12 +40,23 @@ impl Metrics {
             "Requests of back ends that were refused",
             &["status"],
         )?;
-        let of_hub = |hub: &str| (hub.to_owned(), accepted.with_label_values(&[hub]));
-        Ok(Self { accepted: hubs.into_iter().map(of_hub).collect(), broadcasts, refused })
+        let hubs: Vec<&str> = hubs.into_iter().collect();
+        let by_hub = |counters: &IntCounterVec| {
+            let of_hub = |hub: &&str| ((*hub).to_owned(), counters.with_label_values(&[*hub]));
+            hubs.iter().map(of_hub).collect()
+        };
+        let (accepted, repeated) = (by_hub(&accepted), by_hub(&repeated));
+        Ok(Self { accepted, repeated, broadcasts, refused })
     }
 
     pub(super) fn accepted(&self, hub: &str) {
         if let Some(counter) = self.accepted.get(hub) {
+            counter.inc();
+        }
+    }
+
+    pub(super) fn repeated(&self, hub: &str) {
+        if let Some(counter) = self.repeated.get(hub) {
             counter.inc();
         }
     }

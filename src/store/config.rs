@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ledger::END_BYTES;
+use super::writer::CHANGE_BYTES_MAX;
 use crate::model::BadSetting;
 
 /// What survives what.
@@ -37,7 +39,8 @@ pub struct Config {
     pub mode: Mode,
     /// The folder of the embedded store; its files lie in `store/` below it.
     pub path: PathBuf,
-    /// Space held back for a full disk, so that what is owed can still settle.
+    /// Space held back for a full disk, so that what is owed can still settle or die; 0 to do
+    /// without that promise.
     pub reserve_mib: u64,
     /// A log file is closed at this size. A file goes when nothing in it is needed any more.
     pub segment_mib: u64,
@@ -51,7 +54,8 @@ pub struct Config {
     pub pending_per_tenant_max: u64,
     /// Owed pairs of all tenants.
     pub pending_max: u64,
-    /// Dead letters of one tenant.
+    /// Dead letters of one tenant, beyond which it gets nothing new in. What it has pending may
+    /// still die: the end of a pair is never refused.
     pub dead_letters_per_tenant_max: u64,
     /// Dead letters of all tenants.
     pub dead_letters_max: u64,
@@ -149,6 +153,17 @@ impl Config {
             .collect();
         bad.extend(BadSetting::outside("store.segment_mib", self.segment_mib, 1..=1_024));
         bad.extend(BadSetting::outside("store.reserve_mib", self.reserve_mib, 0..=65_536));
+        let ends = self.pending_max.saturating_add(self.sessions_max as u64);
+        let needed = ends.saturating_mul(END_BYTES).saturating_add(CHANGE_BYTES_MAX);
+        let needed = needed.div_ceil(bytes_of_mib(1));
+        if self.mode == Mode::Embedded && (1..needed).contains(&self.reserve_mib) {
+            let problem = format!(
+                "must be at least {needed}, the room for the ends of store.pending_max messages and \
+                 session.total_max sessions, or 0 to do without; it is {}",
+                self.reserve_mib
+            );
+            bad.push(BadSetting::new("store.reserve_mib", problem));
+        }
         bad.extend(BadSetting::outside("store.deadline_ms", self.deadline_ms, 10..=600_000));
         bad.extend(BadSetting::outside("store.age_seconds_max", age_seconds_max, month.clone()));
         // Elsewhere in the configuration, so they have other names there.
@@ -200,6 +215,19 @@ mod tests {
     #[test]
     fn a_misspelt_key_is_refused() {
         assert!(toml::from_str::<Config>("pending_mx = 5").is_err());
+    }
+
+    #[test]
+    fn a_reserve_without_room_for_all_that_may_end_is_refused() {
+        let text = |config: Config| config.check().first().map(ToString::to_string);
+        assert_eq!(text(Config { reserve_mib: 60, ..Config::default() }), None);
+        assert_eq!(text(Config { reserve_mib: 0, ..Config::default() }), None);
+        let refused = text(Config { reserve_mib: 59, ..Config::default() });
+        assert_eq!(
+            refused.unwrap(),
+            "store.reserve_mib must be at least 60, the room for the ends of store.pending_max \
+             messages and session.total_max sessions, or 0 to do without; it is 59"
+        );
     }
 
     #[test]

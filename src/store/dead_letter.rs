@@ -76,6 +76,17 @@ impl Attempt {
     pub const ERROR_BYTES_MAX: usize = 256;
 }
 
+/// What was spent on a pair that is still owed. Begins anew when its dead letter is sent again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Frames fully written.
+    pub attempts: u16,
+    /// Repeats after an answer that did not come, or was no.
+    pub repeats: u8,
+    /// Failures before anything was written.
+    pub failures: u8,
+}
+
 /// Names one dead letter. Ascending in order of acceptance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeadKey {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::config::Mode;
-use super::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Target};
+use super::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target};
 use super::health::Health;
 use super::message::{Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept};
 use super::names::{MessageSeq, Moment, SubscriberId};
@@ -57,6 +57,7 @@ pub type Answer<T> = BoxFuture<'static, Result<T, StoreError>>;
 ///
 /// The store knows sessions and their groups, so it resolves audiences; any node may settle a pair;
 /// the node that holds a subscriber's connection drives its attempts. `now` is the caller's clock.
+/// What is asked about one subscriber is waited for before the next is asked about it.
 /// Messages that are not durable yet are visible to nobody.
 pub trait Store: Send + Sync + 'static {
     /// What survives what.
@@ -114,12 +115,14 @@ pub trait Store: Send + Sync + 'static {
     /// ride the next commit without waiting, drop the future.
     fn settle(&self, pairs: Vec<Settle>, now: Moment) -> Answer<Vec<Ended>>;
 
-    /// Notes a failed attempt, for the dead letter that the pair may become. Nobody needs to wait.
+    /// Notes a failed attempt, for the dead letter that the pair may become, and what has been spent
+    /// by then, for whoever tries it after a restart. Nobody needs to wait.
     fn note_attempt(
         &self,
         seq: MessageSeq,
         subscriber: SubscriberId,
         attempt: Attempt,
+        spent: Spent,
     ) -> Answer<()>;
 
     /// What time does: expiry, age, sessions that end, retention. At most about `limit` pairs at

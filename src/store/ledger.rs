@@ -11,12 +11,14 @@ mod journal;
 mod keeping;
 mod keys;
 mod letters;
+mod members;
 mod pairs;
 mod reading;
 mod sessions;
 mod settling;
 mod snapshots;
 mod subscribers;
+mod unwritten;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -25,17 +27,17 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::config::Config;
-use super::dead_letter::{Attempt, DeadKey};
+use super::dead_letter::DeadKey;
 use super::message::{Content, PairStatus};
-use super::names::{MessageSeq, Moment, SessionKey, SubscriberId};
+use super::names::{MessageSeq, Moment, SessionDigest, SubscriberId};
 use super::receipt::{Counts, Totals};
-use super::record::{DeadRecord, Record};
+use super::record::{DeadRecord, Record, Tried};
 use crate::model::{Audience, HubName, MessageId, Priority, Tenant};
 use hubs::Hub;
 use journal::Journal;
 use keys::Keys;
 use snapshots::Snapshots;
-use subscribers::{Siblings, Subscriber};
+use subscribers::Subscriber;
 use usage::Usage;
 
 pub(super) use journal::{FRAME_HEADER, Frame, MARKER, Place, SegmentNumber, mended};
@@ -45,6 +47,10 @@ pub(super) use reading::Unread;
 /// With more pairs than this, a receipt has only counts, and only while something is owed or dead
 /// the pairs are known one by one.
 const RECEIPT_PAIRS_MAX: usize = 100;
+
+/// Bytes that the end of one pair, its dying included, or of one session takes of a log at most: a
+/// record about one message and one subscriber.
+pub(super) const END_BYTES: u64 = 56;
 
 pub(super) struct Ledger {
     config: Arc<Config>,
@@ -64,14 +70,13 @@ pub(super) struct Ledger {
     dead: BTreeMap<DeadKey, DeadRecord>,
     /// When dead letters are retired.
     retiring: BTreeSet<(Moment, DeadKey)>,
-    /// Failed attempts of owed pairs.
-    attempts: HashMap<DeadKey, Vec<Attempt>>,
+    /// Owed pairs that were tried in vain.
+    tried: HashMap<DeadKey, Tried>,
     keys: Keys,
-    subscribers: HashMap<SubscriberId, Subscriber>,
-    sessions: HashMap<SessionKey, SubscriberId>,
+    subscribers: HashMap<SubscriberId, Box<Subscriber>>,
+    sessions: HashMap<SessionDigest, SubscriberId>,
     /// Sessions per caller.
     callers: HashMap<Arc<str>, usize>,
-    siblings: Siblings,
     /// When subscribers that are away are gone.
     leaving: BTreeSet<(Moment, SubscriberId)>,
     hubs: HashMap<HubName, Hub>,
@@ -82,6 +87,8 @@ pub(super) struct Ledger {
     introduced: Vec<SubscriberId>,
     /// Which messages and keys have their newest full record in which file.
     homes: BTreeMap<SegmentNumber, Vec<MessageSeq>>,
+    /// The disk is full: nothing is said that can wait.
+    is_frugal: bool,
 }
 
 struct Message {
@@ -152,12 +159,11 @@ impl Ledger {
             over: BTreeSet::new(),
             dead: BTreeMap::new(),
             retiring: BTreeSet::new(),
-            attempts: HashMap::new(),
+            tried: HashMap::new(),
             keys: Keys::default(),
             subscribers: HashMap::new(),
             sessions: HashMap::new(),
             callers: HashMap::new(),
-            siblings: Siblings::default(),
             leaving: BTreeSet::new(),
             hubs: HashMap::new(),
             usage: Usage::default(),
@@ -165,6 +171,7 @@ impl Ledger {
             snapshots: Snapshots::default(),
             introduced: Vec::new(),
             homes: BTreeMap::new(),
+            is_frugal: false,
             config,
         }
     }
@@ -173,6 +180,17 @@ impl Ledger {
     fn say(&mut self, record: Record) {
         self.journal.push(&record);
         self.apply(record, None);
+    }
+
+    /// Whether the disk has room for nothing but ends: then new clients get no session, what a lost
+    /// connection was owed waits, and dead letters stay longer.
+    pub(super) fn be_frugal(&mut self, is_frugal: bool) {
+        self.is_frugal = is_frugal;
+    }
+
+    /// What the ends of all that is owed, and of all sessions, will take of the log.
+    pub(super) fn bytes_of_ends(&self) -> u64 {
+        (self.usage.total.pending + self.sessions.len() as u64) * END_BYTES
     }
 
     /// What was accepted so far is durable: everybody may see it.

@@ -22,7 +22,7 @@ use super::log::{Files, Reading};
 use super::message::{Acceptance, Accepted};
 use super::metrics::Metrics;
 use super::names::{MessageSeq, Moment};
-use super::writer::{Done, Job, Writer};
+use super::writer::{Done, Job, Purpose, Writer};
 
 /// A store that belongs to one process.
 pub struct LocalStore {
@@ -96,23 +96,44 @@ impl LocalStore {
         ready(Ok(question(&self.shared.ledger.lock()))).boxed()
     }
 
+    /// Makes a change that no log has to know of, at once: it does not wait for the disk, and works
+    /// while that is full. `attempt` hands the question back when the log has to know; so does this
+    /// when the store's thread is no more, and the ledger may be in the middle of something.
+    pub(super) fn at_once<Q, T>(
+        &self,
+        question: Q,
+        attempt: impl FnOnce(&mut Ledger, Q) -> Result<T, Q>,
+    ) -> Result<T, Q> {
+        if self.thread.is_some() && self.shared.health.lock().broken.is_some() {
+            return Err(question);
+        }
+        attempt(&mut self.shared.ledger.lock(), question)
+    }
+
     pub(super) fn change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Ledger) -> T + Send + 'static,
     ) -> Answer<T> {
-        self.submit(false, change, |done| done)
+        self.submit(Purpose::Change, change, |done| done)
     }
 
-    /// Makes a change; `wrap` is called once it is durable. An acceptance is taken back when it
-    /// cannot be written.
+    /// A change that is never refused.
+    pub(super) fn finish<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Ledger) -> T + Send + 'static,
+    ) -> Answer<T> {
+        self.submit(Purpose::End, change, |done| done)
+    }
+
+    /// Makes a change; `wrap` is called once it is durable.
     fn submit<T: Send + 'static, U: Send + 'static>(
         &self,
-        is_acceptance: bool,
+        purpose: Purpose,
         change: impl FnOnce(&mut Ledger) -> T + Send + 'static,
         wrap: impl FnOnce(T) -> U + Send + 'static,
     ) -> Answer<U> {
         if let Some(thread) = &self.thread {
-            return thread.submit(is_acceptance, change, wrap, self.shared.config.deadline());
+            return thread.submit(purpose, change, wrap, self.shared.config.deadline());
         }
         let mut ledger = self.shared.ledger.lock();
         let done = change(&mut ledger);
@@ -174,7 +195,7 @@ impl Shared {
 impl StoreThread {
     fn submit<T: Send + 'static, U: Send + 'static>(
         &self,
-        is_acceptance: bool,
+        purpose: Purpose,
         change: impl FnOnce(&mut Ledger) -> T + Send + 'static,
         wrap: impl FnOnce(T) -> U + Send + 'static,
         deadline: Duration,
@@ -195,7 +216,7 @@ impl StoreThread {
             }
         };
         let queued = self.queue.as_ref().map(|queue| {
-            queue.try_send(Job { is_acceptance, run: Box::new(run) }).map_err(|full| match full {
+            queue.try_send(Job { purpose, run: Box::new(run) }).map_err(|full| match full {
                 TrySendError::Full(_) => StoreError::Busy,
                 TrySendError::Disconnected(_) => StoreError::Closed,
             })

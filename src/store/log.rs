@@ -51,6 +51,8 @@ pub(super) struct Log {
     head_file: Arc<dyn DiskFile>,
     /// A write failed: there may be more in the file than its length says.
     is_torn: bool,
+    /// The space that is held back for a full disk.
+    reserve: u64,
 }
 
 impl Log {
@@ -122,7 +124,7 @@ impl Log {
     }
 
     /// Takes space that a full disk can be given back.
-    pub(super) fn take_reserve(&self, bytes: u64) -> io::Result<()> {
+    pub(super) fn take_reserve(&mut self, bytes: u64) -> io::Result<()> {
         if bytes == 0 {
             return Ok(());
         }
@@ -143,16 +145,20 @@ impl Log {
             }
             at += part.len() as u64;
         }
-        file.sync()
+        file.sync()?;
+        self.reserve = bytes;
+        Ok(())
     }
 
-    /// Gives the space back.
-    pub(super) fn give_reserve(&self) {
+    /// Gives the space back. Answers how much it was.
+    pub(super) fn give_reserve(&mut self) -> u64 {
         if let Err(error) = self.disk.remove(RESERVE)
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(%error, "the store's reserve cannot be released");
+            return 0;
         }
+        std::mem::take(&mut self.reserve)
     }
 }
 

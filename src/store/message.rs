@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::dead_letter::Reason;
+use super::dead_letter::{Reason, Spent};
 use super::names::{MessageSeq, Moment, SubscriberId};
 use super::receipt::Counts;
 use crate::model::{Audience, HubName, MessageId, Priority, Tenant};
@@ -183,6 +183,9 @@ pub struct Owed {
     pub expires_at: Option<Moment>,
     /// What it says.
     pub content: Content,
+    /// What was spent on this subscriber's pair, as far as it was noted; nothing when the message
+    /// was asked for and no pair.
+    pub spent: Spent,
 }
 
 /// One pair, named by whoever settles it.

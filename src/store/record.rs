@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::dead_letter::{Attempt, Reason};
+use super::dead_letter::{Attempt, Reason, Spent};
 use super::message::{Content, PairStatus};
 use super::names::{Identity, MessageSeq, Moment, SessionKey, SubscriberId};
 use super::receipt::{Counts, Totals};
-use crate::model::{Audience, GroupName, HubName, MessageId, Priority, Tenant, UserId};
+use crate::model::{Audience, GroupName, HubName, MessageId, Priority, Tenant};
 
 pub(super) use decode::decode;
 pub(super) use encode::encode;
@@ -65,6 +65,7 @@ pub(super) enum Record {
         seq: MessageSeq,
         subscriber: SubscriberId,
         attempt: Attempt,
+        spent: Spent,
     },
     /// Dead letters of one message are owed again.
     Requeued {
@@ -113,7 +114,6 @@ pub(super) struct Sums {
 pub(super) struct SubscriberRecord {
     pub(super) subscriber: SubscriberId,
     pub(super) key: SessionKey,
-    pub(super) user: Option<UserId>,
     pub(super) caller: Arc<str>,
     pub(super) groups: Vec<GroupName>,
 }
@@ -136,8 +136,16 @@ pub(super) struct MessageRecord {
     /// Ascending.
     pub(super) pairs: Vec<(SubscriberId, PairStatus)>,
     pub(super) dead: Vec<(SubscriberId, DeadRecord)>,
-    /// Failed attempts of pairs that are owed.
-    pub(super) attempts: Vec<(SubscriberId, Vec<Attempt>)>,
+    /// Owed pairs that were tried in vain.
+    pub(super) tried: Vec<(SubscriberId, Tried)>,
+}
+
+/// What was tried in vain for a pair that is owed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Tried {
+    pub(super) spent: Spent,
+    /// Earlier lives included.
+    pub(super) attempts: Vec<Attempt>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

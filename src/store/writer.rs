@@ -4,6 +4,9 @@
 //! batch cannot be written, the acceptances are taken back and refused, and the others are written
 //! with the space of the reserve. When even that fails they stay to be written, and until they are,
 //! nothing new is taken.
+//!
+//! The reserve has room for one record per owed pair: its end, which may be a dead letter. Nothing
+//! else may take that room ([`Purpose`]), so a death cannot fail for space.
 
 mod cleaning;
 
@@ -27,16 +30,29 @@ const IDLE: Duration = Duration::from_secs(1);
 const PATIENCE_MIN: Duration = Duration::from_millis(100);
 const PATIENCE_MAX: Duration = Duration::from_secs(10);
 
+/// The most that one change says which is no end: ten thousand dead letters that are owed again.
+pub(super) const CHANGE_BYTES_MAX: u64 = 655_360;
+
 /// Called once a change is durable, or failed.
 pub(super) type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// Makes a change; with an error, tells whoever waits. Answers who is told of the outcome.
 type Run = Box<dyn FnOnce(Result<&mut Ledger, StoreError>) -> Option<Done> + Send>;
 
+/// What a change is for decides what becomes of it when the disk is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Something new: refused, and taken back when it cannot be written.
+    New,
+    /// Refused when only the room of the ends is left.
+    Change,
+    /// The end of a pair, or what takes no room by then ([`Ledger::be_frugal`]): never refused.
+    End,
+}
+
 /// A change that somebody asked for.
 pub(super) struct Job {
-    /// Whether it is taken back when it cannot be written.
-    pub(super) is_acceptance: bool,
+    pub(super) purpose: Purpose,
     pub(super) run: Run,
 }
 
@@ -45,6 +61,8 @@ pub(super) struct Writer {
     log: Log,
     /// Whether a write failed, and nothing new is accepted.
     trouble: Option<Trouble>,
+    /// In trouble: what is left of the space that the reserve gave back.
+    reserve_left: u64,
 }
 
 struct Trouble {
@@ -62,7 +80,7 @@ struct Batch {
 impl Writer {
     /// Writes what opening the store has changed.
     pub(super) fn begin(shared: Arc<Shared>, log: Log) -> Self {
-        let mut writer = Self { shared, log, trouble: None };
+        let mut writer = Self { shared, log, trouble: None, reserve_left: 0 };
         let reserve = bytes_of_mib(writer.shared.config.reserve_mib);
         if let Err(error) = writer.log.take_reserve(reserve) {
             writer.failed(&error);
@@ -98,7 +116,7 @@ impl Writer {
                 continue;
             }
             let (acceptances, others): (Vec<Job>, Vec<Job>) =
-                batch.into_iter().partition(|job| job.is_acceptance);
+                batch.into_iter().partition(|job| job.purpose == Purpose::New);
             self.commit(others, acceptances);
             self.clean();
         }
@@ -146,8 +164,23 @@ impl Writer {
     }
 
     fn run_all(&self, jobs: Vec<Job>) -> Vec<Done> {
-        let run = |job: Job| (job.run)(Ok(&mut self.shared.ledger.lock()));
+        let run = |job: Job| {
+            let mut ledger = self.shared.ledger.lock();
+            let is_tight = self.is_tight(&ledger);
+            ledger.be_frugal(is_tight);
+            if is_tight && job.purpose != Purpose::End {
+                drop(ledger);
+                return (job.run)(Err(self.why()));
+            }
+            (job.run)(Ok(&mut ledger))
+        };
         jobs.into_iter().filter_map(run).collect()
+    }
+
+    /// Whether what is left of the reserve is needed for the ends of what is owed.
+    fn is_tight(&self, ledger: &Ledger) -> bool {
+        let written = ledger.journal.bytes.len() as u64 + CHANGE_BYTES_MAX;
+        self.trouble.is_some() && self.reserve_left < written.saturating_add(ledger.bytes_of_ends())
     }
 
     fn refuse(&self, jobs: Vec<Job>) {
@@ -167,6 +200,7 @@ impl Writer {
         let mut ledger = self.shared.ledger.lock();
         ledger.journal.bytes = bytes;
         let start = written?;
+        self.reserve_left = self.reserve_left.saturating_sub(ledger.journal.bytes.len() as u64);
         for placed in std::mem::take(&mut ledger.journal.placed) {
             ledger.placed(placed.seq, placed.place(self.log.head(), start));
         }
@@ -221,7 +255,8 @@ impl Writer {
         if self.trouble.is_none() {
             tracing::error!(%error, "the store accepts nothing new");
         }
-        self.log.give_reserve();
+        // When there was none, or it did not help, nothing is left.
+        self.reserve_left = self.log.give_reserve();
         let patience = self.trouble.as_ref().map_or(PATIENCE_MIN, |trouble| trouble.patience);
         let retry_at = Instant::now() + patience;
         self.shared.set_trouble(Some(&error));
@@ -235,14 +270,23 @@ impl Writer {
             return;
         }
         let reserve = bytes_of_mib(self.shared.config.reserve_mib);
-        let tried = self.write().and_then(|()| self.log.take_reserve(reserve));
-        match tried {
+        if let Err(error) = self.write() {
+            return self.failed(&error);
+        }
+        let left = self.reserve_left;
+        match self.log.take_reserve(reserve) {
             Ok(()) => {
                 tracing::info!("the store accepts again");
                 self.trouble = None;
+                self.reserve_left = 0;
                 self.shared.set_trouble(None);
+                self.shared.ledger.lock().be_frugal(false);
             }
-            Err(error) => self.failed(&error),
+            Err(error) => {
+                self.failed(&error);
+                // What it took until the disk was full it has given back.
+                self.reserve_left = left;
+            }
         }
     }
 

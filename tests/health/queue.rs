@@ -47,6 +47,7 @@ impl Kept {
             critical: false,
             require_audience: true,
             body_hash: [0; 16],
+            on_first: None,
         };
         assert_eq!(self.world.delivery.publish_acknowledged(message).await.unwrap().targeted, 1);
     }
@@ -75,7 +76,6 @@ fn session(user: &str) -> Open {
     Open {
         key: SessionKey { hub: "tasks".into(), identity, client },
         connection: user.into(),
-        user: Some(user.into()),
         caller: user.into(),
     }
 }

@@ -22,6 +22,24 @@ async fn a_message_is_answered_with_how_many_owe_it_and_what_it_survives() {
 }
 
 #[tokio::test]
+async fn what_was_accepted_before_or_is_refused_is_not_published_again() {
+    let world = World::new();
+    let body = message("m1");
+    for _ in 0..3 {
+        assert_eq!(world.publish(&body).await.status, 202);
+    }
+    let batch = json!({ "messages": [body, message("m2"), body] });
+    world.post(BILLING, "/api/v1/hubs/tasks/messages/batch", &batch).await;
+    let nobody = with(message("m3"), "requireAudience", json!(true));
+    assert_eq!(world.publish(&nobody).await.status, 409);
+    let told = [r#"tasks News ["m1"]"#, r#"tasks News ["m2"]"#];
+    assert_eq!(*world.seen.0.lock().unwrap(), told);
+    let counted = |name| world.counted(name, "tasks");
+    assert_eq!(counted("publish_accepted_total"), 2.0);
+    assert_eq!(counted("publish_repeated_total"), 4.0);
+}
+
+#[tokio::test]
 async fn the_same_message_again_has_the_first_answer_and_another_one_is_409() {
     let world = World::new();
     world.subscriber("a").await;

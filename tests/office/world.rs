@@ -1,7 +1,7 @@
 //! A node with the hubs `tasks` and `news`, a store in memory, two tenants and an operator.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -13,9 +13,9 @@ use conduit_realtime::delivery::{
     self, AckMetrics, Attempt, Delivery, HubAcks, Identity, Keeping, Moment, Reason, SubscriberId,
 };
 use conduit_realtime::model::{HubName, MessageId};
-use conduit_realtime::publish::{self, Config, Door, Publish, WebhookMetrics, Webhooks};
+use conduit_realtime::publish::{self, Config, Door, Observer, Publish, WebhookMetrics, Webhooks};
 use conduit_realtime::store::{
-    self, ClientKey, LocalStore, Open, Outcome, SessionKey, Settle, Store, Which,
+    self, ClientKey, LocalStore, Open, Outcome, SessionKey, Settle, Spent, Store, Which,
 };
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -33,8 +33,20 @@ pub(crate) struct World {
     pub(crate) router: Router,
     pub(crate) store: Arc<LocalStore>,
     pub(crate) delivery: Arc<Delivery>,
+    pub(crate) registry: Registry,
+    pub(crate) seen: Arc<Seen>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
+}
+
+/// What the rooms above have been told is published.
+#[derive(Default)]
+pub(crate) struct Seen(pub(crate) Mutex<Vec<String>>);
+
+impl Observer for Seen {
+    fn published(&self, hub: &str, target: &str, arguments: &str) {
+        self.0.lock().unwrap().push(format!("{hub} {target} {arguments}"));
+    }
 }
 
 pub(crate) struct Answer {
@@ -100,6 +112,7 @@ impl World {
             &tasks,
             &stop,
         );
+        let seen = Arc::new(Seen::default());
         let router = publish::router(Publish {
             delivery: delivery.clone(),
             service_keys: Arc::new(ServiceKeys::new(&keys)),
@@ -107,12 +120,12 @@ impl World {
             webhooks,
             config: settings.publish,
             door: Door::default(),
-            observer: None,
+            observer: Some(seen.clone()),
             tasks: None,
             bench: false,
             metrics: publish::Metrics::new(&registry, ["tasks", "news"]).unwrap(),
         });
-        Self { router, store, delivery, stop, tasks }
+        Self { router, store, delivery, registry, seen, stop, tasks }
     }
 
     /// Somebody who is owed what goes to all of the hub `tasks`, without a connection.
@@ -122,7 +135,6 @@ impl World {
         let open = Open {
             key: SessionKey { hub: "tasks".into(), identity, client },
             connection: format!("c-{user}").as_str().into(),
-            user: Some(user.into()),
             caller: user.into(),
         };
         self.store.open(open, now()).await.unwrap().subscriber
@@ -139,8 +151,17 @@ impl World {
     pub(crate) async fn die(&self, subscriber: SubscriberId, id: &str, reason: Reason) {
         let receipts = self.store.receipts(MessageId::from(id), None).await.unwrap();
         let attempt = Attempt { at: now(), error: "no answer".into() };
-        self.store.note_attempt(receipts[0].seq, subscriber, attempt).await.unwrap();
+        let spent = Spent { attempts: 1, ..Spent::default() };
+        self.store.note_attempt(receipts[0].seq, subscriber, attempt, spent).await.unwrap();
         self.settle(subscriber, id, Outcome::Dead(reason)).await;
+    }
+
+    /// A counter by hub.
+    pub(crate) fn counted(&self, name: &str, hub: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name).unwrap();
+        let own = family.get_metric().iter().find(|own| own.get_label()[0].value() == hub);
+        own.unwrap().get_counter().get_value()
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

@@ -38,7 +38,7 @@ impl Courier {
         for mark in marks {
             self.one_written(&mut desk, MessageSeq(mark.get()), &mut errands);
         }
-        if room {
+        if room && desk.blocked {
             desk.blocked = false;
         }
         errands.load |= desk.wants_load(&self.policy);
@@ -59,6 +59,10 @@ impl Courier {
             self.answered(desk, seq, errands);
         } else if held {
             // No answer time runs behind an open breaker; it is read again with all the others.
+            if let Some(flight) = desk.flights.get(&seq) {
+                let why = "The circuit breaker is open.";
+                errands.note(seq, &flight.pair, self.policy.moment(), why);
+            }
             desk.tell(seq, Event::Held, &self.policy);
             return;
         }
@@ -100,7 +104,10 @@ impl Courier {
         }
         self.answer_is_proof(desk, seq);
         let Some(flight) = desk.flights.get(&seq) else { return false };
+        let is_expired = flight.message.is_expired(self.policy.moment());
         let event = match word {
+            // A no comes too late for what is over.
+            Word::Nacked(_) | Word::GivenUp if is_expired => Event::Expired,
             Word::Acked => Event::Acked,
             Word::Unconfirmed => Event::Unconfirmed,
             Word::Nacked(delay) => Event::Nacked {
@@ -119,11 +126,10 @@ impl Courier {
         };
         if let Event::Nacked { .. } | Event::GivenUp = event {
             let text = text.filter(|text| !text.is_empty());
-            errands.note(
-                seq,
-                self.policy.moment(),
-                text.unwrap_or("The client refused the message."),
-            );
+            let text = text.unwrap_or("The client refused the message.");
+            if let Some(flight) = desk.flights.get(&seq) {
+                errands.note(seq, &flight.pair, self.policy.moment(), text);
+            }
             self.policy.metrics.nacks.inc();
         }
         // Whatever a client says, it is alive: a nack is no failure of the way to it.
@@ -216,10 +222,15 @@ impl Courier {
         let Some(flight) = desk.flights.get(&seq) else { return };
         let was_sent = flight.pair.state() == State::Sent;
         let wait = self.policy.wait(flight.pair.repeats());
-        let Some(next) = desk.tell(seq, Event::Tick { wait }, &self.policy) else { return };
+        // What has expired does not die of the answer that did not come.
+        let is_expired = flight.message.is_expired(self.policy.moment());
+        let event = if is_expired { Event::Expired } else { Event::Tick { wait } };
+        let Some(next) = desk.tell(seq, event, &self.policy) else { return };
         if was_sent && next != Next::Ignore {
             self.policy.metrics.timeouts.inc();
-            errands.note(seq, self.policy.moment(), "No answer in time.");
+            if let Some(flight) = desk.flights.get(&seq) {
+                errands.note(seq, &flight.pair, self.policy.moment(), "No answer in time.");
+            }
             if desk.breaker.failed(Instant::now(), &self.policy.breaker) {
                 self.policy.metrics.breakers_opened.inc();
                 self.follow(desk, seq, next, errands);
@@ -268,6 +279,9 @@ impl Courier {
         if let Some(link) = &mut desk.link {
             link.parked = false;
         }
+        if !desk.has_work() {
+            return errands;
+        }
         let flying: Vec<MessageSeq> = desk.flights.keys().copied().collect();
         desk.look_at = None;
         for seq in flying {
@@ -299,7 +313,7 @@ impl Courier {
                 continue;
             }
             if state == State::Sent {
-                errands.note(*seq, moment, why);
+                errands.note(*seq, &flight.pair, moment, why);
             }
             flight.pair.on(Event::Held, now, &self.policy.limits);
         }

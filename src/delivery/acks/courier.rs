@@ -2,7 +2,7 @@
 //!
 //! All in memory and under one lock; nothing here waits. What has to be written down comes back as
 //! [`Errands`], to be run when the lock is free. The courier outlives its connection while something
-//! was tried in vain: the counts of attempts are its memory.
+//! was tried in vain, because its counts of attempts are newer than those in the store.
 //!
 //! The store holds everything that is owed; only what is being delivered is a flight here. When an
 //! outbox is full, too much is unanswered, or the breaker is open, the courier falls *behind*: new
@@ -24,7 +24,7 @@ use crate::delivery::lanes::Lane;
 use crate::delivery::pair::{Event, Next, Pair};
 use crate::model::{ConnectionId, Tenant};
 use crate::protocol::Protocol;
-use crate::store::{Attempt, MessageSeq, Moment, PairStatus, Settle, SubscriberId};
+use crate::store::{Attempt, MessageSeq, Moment, PairStatus, Settle, Spent, SubscriberId};
 
 /// One subscriber's courier.
 pub(super) struct Courier {
@@ -34,10 +34,16 @@ pub(super) struct Courier {
     pub(super) desk: Mutex<Desk>,
 }
 
-/// What a courier knows.
+/// What a courier knows. Nearly all are owed nothing nearly all the time, so what is under way
+/// takes memory only while there is something: looking at it makes nothing, changing it does.
 #[derive(Default)]
 pub(super) struct Desk {
     pub(super) link: Option<Link>,
+    pub(super) work: Option<Box<Work>>,
+}
+
+/// What is under way to one subscriber.
+pub(super) struct Work {
     /// In order of acceptance.
     pub(super) flights: BTreeMap<MessageSeq, Flight>,
     /// Flights that are more than owed: with a copy out, or waiting for something.
@@ -97,7 +103,7 @@ pub(super) struct Flight {
 pub(super) struct Errands {
     pub(super) settles: Vec<Settle>,
     /// Attempts that failed, for the dead letters they may lead to.
-    pub(super) failed: Vec<(MessageSeq, Attempt)>,
+    pub(super) failed: Vec<(MessageSeq, Attempt, Spent)>,
     /// Repeats that are due.
     pub(super) repeats: Vec<Repeat>,
     /// Look at the courier at this time.
@@ -115,10 +121,11 @@ pub(super) struct Repeat {
 }
 
 impl Errands {
-    /// Notes an attempt that failed.
-    pub(super) fn note(&mut self, seq: MessageSeq, at: Moment, error: &str) {
+    /// Notes an attempt that failed, and what the pair has spent with it.
+    pub(super) fn note(&mut self, seq: MessageSeq, pair: &Pair, at: Moment, error: &str) {
         let end = error.floor_char_boundary(Attempt::ERROR_BYTES_MAX);
-        self.failed.push((seq, Attempt { at, error: Arc::from(&error[..end]) }));
+        let attempt = Attempt { at, error: Arc::from(&error[..end]) };
+        self.failed.push((seq, attempt, pair.spent()));
     }
 }
 
@@ -131,13 +138,15 @@ impl Courier {
     pub(super) fn offer(&self, message: &Arc<Message>) -> Errands {
         let mut errands = Errands::default();
         let mut desk = self.desk.lock();
-        if desk.link.is_none() || desk.flights.contains_key(&message.seq) {
+        // What stands before the cursor has been read from the store already.
+        let is_read = desk.cursor.is_some_and(|cursor| message.seq <= cursor);
+        if desk.link.is_none() || is_read || desk.flights.contains_key(&message.seq) {
             return errands;
         }
         if desk.is_held(&self.policy) {
             desk.fall_behind(message.seq);
             errands.load = desk.wants_load(&self.policy);
-        } else if !self.send_new(&mut desk, message.clone(), &mut errands) {
+        } else if !self.send_new(&mut desk, (message.clone(), Spent::default()), &mut errands) {
             desk.fall_behind(message.seq);
         }
         self.plan(&mut desk, &mut errands);
@@ -153,17 +162,19 @@ impl Courier {
     ) -> Errands {
         let mut errands = Errands::default();
         let mut desk = self.desk.lock();
-        let why = "The connection was replaced.";
-        self.hold_flights(&mut desk, why, true, &mut errands);
         desk.link = Some(Link { connection, protocol, mode, begun: false, parked: false });
-        desk.appended = 0;
-        // A probe that the connection before took with it.
-        desk.probe = None;
-        desk.breaker.unused();
-        for flight in desk.flights.values_mut() {
-            (flight.first, flight.last) = (0, 0);
+        if desk.has_work() {
+            let why = "The connection was replaced.";
+            self.hold_flights(&mut desk, why, true, &mut errands);
+            desk.appended = 0;
+            // A probe that the connection before took with it.
+            desk.probe = None;
+            desk.breaker.unused();
+            for flight in desk.flights.values_mut() {
+                (flight.first, flight.last) = (0, 0);
+            }
+            desk.start_over();
         }
-        desk.start_over();
         errands
     }
 
@@ -190,13 +201,15 @@ impl Courier {
         if transport_failed {
             desk.breaker.failed(Instant::now(), &self.policy.breaker);
         }
-        let why = "The connection was lost before an answer.";
-        self.hold_flights(&mut desk, why, true, &mut errands);
         desk.link = None;
-        desk.look_at = None;
-        desk.start_over();
-        desk.breaker.unused();
-        desk.probe = None;
+        if desk.has_work() {
+            let why = "The connection was lost before an answer.";
+            self.hold_flights(&mut desk, why, true, &mut errands);
+            desk.look_at = None;
+            desk.start_over();
+            desk.breaker.unused();
+            desk.probe = None;
+        }
         errands
     }
 
@@ -213,7 +226,9 @@ impl Courier {
         if let (PairStatus::Acknowledged, Some(link)) = (how, &desk.link) {
             link.connection.count_acknowledged(1);
         }
-        self.remove(&mut desk, seq, &mut errands);
+        if desk.has_work() {
+            self.remove(&mut desk, seq, &mut errands);
+        }
         errands
     }
 
@@ -255,7 +270,7 @@ impl Courier {
         now.checked_sub(desk.paused()).unwrap_or(now)
     }
 
-    /// Sees to it that somebody looks when the next pair is due.
+    /// Sees to it that somebody looks when the next pair is due. What is done takes no memory.
     pub(super) fn plan(&self, desk: &mut Desk, errands: &mut Errands) {
         if let Some(at) = errands.look_at {
             if desk.look_at.is_some_and(|own| own <= at) {
@@ -264,6 +279,7 @@ impl Courier {
                 desk.look_at = Some(at);
             }
         }
+        desk.tidy();
     }
 }
 
@@ -295,10 +311,11 @@ impl Desk {
     /// Tells a flight what happened. None when it is no flight.
     pub(super) fn tell(&mut self, seq: MessageSeq, event: Event, policy: &Policy) -> Option<Next> {
         let now = Courier::now(self, Instant::now());
-        let pair = &mut self.flights.get_mut(&seq)?.pair;
+        let work = self.work.as_mut()?;
+        let pair = &mut work.flights.get_mut(&seq)?.pair;
         let before = pair.is_out();
         let next = pair.on(event, now, &policy.limits);
-        self.out = self.out + usize::from(pair.is_out()) - usize::from(before);
+        work.out = work.out + usize::from(pair.is_out()) - usize::from(before);
         Some(next)
     }
 

@@ -12,17 +12,18 @@ use tokio_util::task::TaskTracker;
 
 use super::config::Config;
 use super::courier::{Courier, Errands, Reading, Repeat};
+use super::firsts::Firsts;
 use super::hub::HubAcks;
-use super::message::{Message, Shelf};
+use super::message::Shelf;
 use super::metrics::Metrics;
 use super::opening::{Gaps, Turnstiles};
 use super::order::Turns;
 use super::policy::Policy;
-use super::sending::Page;
+use super::sending::{Page, Read};
 use super::settler::Settler;
 use crate::delivery::breaker::Breaker;
 use crate::delivery::lanes::Lanes;
-use crate::model::{ConnectionId, HubName, Tenant};
+use crate::model::{HubName, Tenant};
 use crate::store::{Ended, MessageSeq, Moment, Owed, PairStatus, Store, StoreError, SubscriberId};
 
 /// Acknowledged delivery of one node.
@@ -37,7 +38,7 @@ pub(in crate::delivery) struct Acks {
     /// The store as a destination: it fails for everybody, so it has one breaker.
     pub(super) store_breaker: Mutex<Breaker>,
     pub(super) couriers: RwLock<HashMap<SubscriberId, Arc<Courier>>>,
-    pub(super) by_connection: RwLock<HashMap<ConnectionId, Arc<Courier>>>,
+    pub(super) firsts: Firsts,
     pub(super) repeats: Mutex<Lanes<Tenant, Repeat>>,
     /// Couriers somebody must look at, the earliest first; one entry per courier is valid.
     pub(super) looks: Mutex<BinaryHeap<Reverse<(Instant, SubscriberId)>>>,
@@ -71,7 +72,7 @@ impl Acks {
             settler: Settler::default(),
             store_breaker: Mutex::default(),
             couriers: RwLock::default(),
-            by_connection: RwLock::default(),
+            firsts: Firsts::new(),
             repeats: Mutex::new(Lanes::new()),
             looks: Mutex::default(),
             earlier: Notify::new(),
@@ -98,33 +99,12 @@ impl Acks {
         self.couriers.read().get(&subscriber).cloned()
     }
 
-    /// Appends a message to the outboxes of those who owe an answer to it and are here.
-    pub(super) async fn dispatch(
-        self: &Arc<Self>,
-        message: &Arc<Message>,
-        subscribers: &[SubscriberId],
-    ) {
-        for some in subscribers.chunks(SUBSCRIBERS_PER_TURN) {
-            let present: Vec<Arc<Courier>> = {
-                let couriers = self.couriers.read();
-                some.iter().filter_map(|own| couriers.get(own).cloned()).collect()
-            };
-            for courier in present {
-                let errands = courier.offer(message);
-                self.run_errands(&courier, errands);
-            }
-            if subscribers.len() > SUBSCRIBERS_PER_TURN {
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-
     /// Does what a courier could not do under its lock.
     pub(super) fn run_errands(self: &Arc<Self>, courier: &Arc<Courier>, errands: Errands) {
         let Errands { settles, failed, repeats, look_at, load } = errands;
-        for (seq, attempt) in failed {
+        for (seq, attempt, spent) in failed {
             // It rides the next commit; a history that misses an attempt misleads nobody for long.
-            drop(self.store.note_attempt(seq, courier.subscriber, attempt));
+            drop(self.store.note_attempt(seq, courier.subscriber, attempt, spent));
         }
         self.settler.add(settles);
         if !repeats.is_empty() {
@@ -213,8 +193,12 @@ impl Acks {
         Ok(go_on)
     }
 
-    fn shelve(&self, owed: Vec<Owed>) -> Vec<Arc<Message>> {
-        owed.into_iter().map(|owed| self.shelf.owed(owed)).collect()
+    fn shelve(&self, owed: Vec<Owed>) -> Vec<Read> {
+        let read = |owed: Owed| {
+            let spent = owed.spent;
+            (self.shelf.owed(owed), spent)
+        };
+        owed.into_iter().map(read).collect()
     }
 
     /// Pairs have ended in the store, by whomever: couriers forget them, and others are told.
@@ -260,6 +244,3 @@ impl Acks {
 pub(super) fn gauge(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
-
-/// Appends between two yields of a fan-out to very many.
-const SUBSCRIBERS_PER_TURN: usize = 2_048;

@@ -12,7 +12,7 @@ use crate::connections::Frame;
 use crate::delivery::lanes::Lane;
 use crate::model::{MessageId, Tenant};
 use crate::protocol::{EncodeError, Field, FieldPlace, Protocol, RawArguments, encode};
-use crate::store::{Encoding, MessageSeq, Moment, NewMessage, Owed};
+use crate::store::{Encoding, MessageSeq, Moment, NewMessage, Owed, Spent};
 
 /// Encodings that are kept of one message. A straggler's retry counts must not pile up.
 const FRAMES_MAX: usize = 6;
@@ -169,6 +169,7 @@ impl Shelf {
             accepted_at: now,
             expires_at: new.expires_at,
             content: new.content.clone(),
+            spent: Spent::default(),
         })
     }
 

@@ -26,6 +26,8 @@ pub struct Metrics {
     pub not_encodable: IntCounter,
     /// Times a subscriber's breaker opened.
     pub breakers_opened: IntCounter,
+    /// Durable messages that wait for their turn to be appended to outboxes.
+    pub firsts_waiting: IntGauge,
     /// Repeats that wait for their turn.
     pub repeats_waiting: IntGauge,
     /// Calls of the store that failed and are tried again.
@@ -60,6 +62,10 @@ impl Metrics {
             no_room: counter("no_room_total", "Outboxes without room")?,
             not_encodable: counter("not_encodable_total", "Messages that cannot be said")?,
             breakers_opened: counter("breakers_opened_total", "Subscribers' breakers opened")?,
+            firsts_waiting: counting.gauge(
+                "delivery_acks_firsts_waiting",
+                "First deliveries that wait for their turn",
+            )?,
             repeats_waiting: counting
                 .gauge("delivery_acks_repeats_waiting", "Repeats that wait for their turn")?,
             store_retries: counter("store_retries_total", "Failed calls of the store")?,
@@ -68,6 +74,11 @@ impl Metrics {
             expired: settled.with_label_values(&["expired"]),
             dead: by_reason("dead_total", "Pairs that died on this node")?,
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn died(&self, reason: crate::store::Reason) -> u64 {
+        self.dead.with_label_values(&[reason.name()]).get()
     }
 
     pub(super) fn count(&self, outcome: &Outcome) {

@@ -1,4 +1,4 @@
-//! Turns of one publisher: what it sent first is appended to outboxes first.
+//! Turns of one publisher: what it sent first in a lane is appended to outboxes first.
 //!
 //! Acceptance waits for the disk, several messages at a time; their tasks may come back in any
 //! order. A ticket is taken when a message is handed in, and its turn comes when all earlier tickets
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::delivery::lanes::Lane;
 use crate::model::{HubName, Tenant};
 
 /// Whose messages keep their order among each other: one service key, on one hub, and within it an
@@ -23,7 +24,8 @@ pub struct Publisher {
     pub ordering_key: Option<Arc<str>>,
 }
 
-type Key = (HubName, Publisher);
+/// Lanes pass each other; on a strict hub all messages of a publisher have the same.
+type Key = (HubName, Publisher, Lane);
 
 /// The queues of all publishers that have something under way.
 #[derive(Default)]
@@ -48,9 +50,19 @@ impl Turns {
         self.open.load(Ordering::Acquire) == 0
     }
 
+    /// Whether one ticket is out, and no other.
+    pub(super) fn is_alone(&self) -> bool {
+        self.open.load(Ordering::Acquire) == 1
+    }
+
     /// The next place.
-    pub(super) fn ticket(self: &Arc<Self>, hub: &HubName, publisher: &Publisher) -> Ticket {
-        let key = (hub.clone(), publisher.clone());
+    pub(super) fn ticket(
+        self: &Arc<Self>,
+        hub: &HubName,
+        publisher: &Publisher,
+        lane: Lane,
+    ) -> Ticket {
+        let key = (hub.clone(), publisher.clone(), lane);
         let (done, receiver) = watch::channel(false);
         self.open.fetch_add(1, Ordering::AcqRel);
         let before = self.newest.lock().insert(key.clone(), receiver);
@@ -98,14 +110,16 @@ mod tests {
     async fn the_second_waits_for_the_first_and_another_publisher_does_not() {
         let (turns, hub, own) = turns();
         let other = Publisher { ordering_key: Some("k".into()), ..own.clone() };
-        let mut first = turns.ticket(&hub, &own);
-        let mut second = turns.ticket(&hub, &own);
-        let mut foreign = turns.ticket(&hub, &other);
+        let mut first = turns.ticket(&hub, &own, Lane::Normal);
+        let mut second = turns.ticket(&hub, &own, Lane::Normal);
+        let mut foreign = turns.ticket(&hub, &other, Lane::Normal);
+        let mut urgent = turns.ticket(&hub, &own, Lane::Urgent);
         assert!(is_first(&mut first).await && is_first(&mut foreign).await);
+        assert!(is_first(&mut urgent).await, "another lane");
         assert!(!is_first(&mut second).await);
         drop(first);
         assert!(is_first(&mut second).await);
-        drop((second, foreign));
+        drop((second, foreign, urgent));
         assert!(turns.is_idle() && turns.newest.lock().is_empty());
     }
 }

@@ -8,17 +8,18 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::engine::Acks;
-use super::order::{Publisher, Ticket};
+use super::hub::DeliveryOrder;
+use super::order::Publisher;
 use crate::delivery::breaker::Permit;
+use crate::delivery::lanes::Lane;
 use crate::delivery::outlet::{Delivery, DeliveryError};
-use crate::model::{Envelope, MessageId};
+use crate::model::{Envelope, HubName, MessageId, Priority};
 use crate::protocol::{EncodeError, Event, Protocol};
 use crate::store::{
     Acceptance, Content, Encoding, MessageSeq, Mode, Moment, NewMessage, Refusal, StoreError,
 };
 
 /// A message that must not be lost.
-#[derive(Debug)]
 pub struct Acknowledged {
     /// The message; its class is not looked at.
     pub envelope: Envelope<Event>,
@@ -30,7 +31,13 @@ pub struct Acknowledged {
     pub require_audience: bool,
     /// A hash of everything the publisher said: the same id with another hash is refused.
     pub body_hash: [u8; 16],
+    /// Called before anybody is sent it, and only when it is published now: not for a repetition of
+    /// a message that was accepted before, and not for one that was refused. Must not wait.
+    pub on_first: Option<OnFirst>,
 }
+
+/// Hears that a message is about to be delivered for the first time.
+pub type OnFirst = Box<dyn FnOnce() + Send>;
 
 /// What a publisher is told about a message that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,8 +137,9 @@ impl Delivery {
         let acks = self.acks.clone().ok_or(NotAccepted::NotConfigured)?;
         acks.ask_store_breaker()?;
         let publisher = message.publisher.clone();
-        let new = new_message(message)?;
-        let ticket = acks.turns.ticket(&new.hub, &publisher);
+        let (new, on_first) = new_message(message)?;
+        let lane = acks.lane_of_turns(&new.hub, new.priority);
+        let mut ticket = acks.turns.ticket(&new.hub, &publisher, lane);
         let now = acks.now();
         // Under way from here on, whatever becomes of the future.
         let answer = acks.store.accept(new.clone(), now);
@@ -139,7 +147,14 @@ impl Delivery {
             let acks = acks.clone();
             async move {
                 let answer = answer.await;
-                acks.accepted(new, now, ticket, answer).await
+                acks.tell_store_breaker(answer.as_ref().err());
+                ticket.turn().await;
+                if let Some(on_first) = on_first.filter(|_| is_first(&answer)) {
+                    on_first();
+                }
+                let receipt = acks.accepted(new, now, answer).await;
+                drop(ticket);
+                receipt
             }
         });
         Ok((acks, task))
@@ -152,7 +167,8 @@ impl Delivery {
         envelope: Envelope<Event>,
     ) -> Result<(), DeliveryError> {
         if let Some(acks) = self.acks.as_ref().filter(|acks| !acks.turns.is_idle()) {
-            let mut ticket = acks.turns.ticket(&envelope.hub, publisher);
+            let lane = acks.lane_of_turns(&envelope.hub, envelope.priority);
+            let mut ticket = acks.turns.ticket(&envelope.hub, publisher, lane);
             ticket.turn().await;
             return self.publish(envelope).await;
         }
@@ -161,16 +177,14 @@ impl Delivery {
 }
 
 impl Acks {
-    /// The store has answered: those who are here get the message when its turn has come.
+    /// The store has answered, and the publisher's earlier messages are done: those who are here get
+    /// this one.
     async fn accepted(
         self: Arc<Self>,
         new: NewMessage,
         now: Moment,
-        mut ticket: Ticket,
         answer: Result<Acceptance, StoreError>,
     ) -> Result<AcceptedReceipt, NotAccepted> {
-        self.tell_store_breaker(answer.as_ref().err());
-        ticket.turn().await;
         let mode = self.store.mode();
         let id = new.id.clone();
         match answer? {
@@ -179,7 +193,7 @@ impl Acks {
                 if targeted > 0 {
                     let message = self.shelf.accepted(seq, &new, now);
                     drop(new);
-                    self.dispatch(&message, &accepted.subscribers).await;
+                    self.deliver_first(message, accepted.subscribers).await;
                 }
                 Ok(AcceptedReceipt { id, seq, targeted, accepted_at: now, duplicate: false, mode })
             }
@@ -187,6 +201,14 @@ impl Acks {
                 Ok(AcceptedReceipt { id, seq, targeted, accepted_at, duplicate: true, mode })
             }
             Acceptance::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// In which lane a message keeps its order: on a strict hub nothing of a publisher overtakes.
+    fn lane_of_turns(&self, hub: &HubName, priority: Priority) -> Lane {
+        match self.hubs.get(hub).map(|hub| hub.order) {
+            Some(DeliveryOrder::Strict) => Lane::Normal,
+            Some(DeliveryOrder::First) | None => Lane::of(priority),
         }
     }
 
@@ -214,14 +236,23 @@ impl Acks {
     }
 }
 
-fn new_message(message: Acknowledged) -> Result<NewMessage, EncodeError> {
-    let Acknowledged { envelope, publisher, critical, require_audience, body_hash } = message;
+/// Whether the message is published now. Where nobody knows, it may be: a sweep finds it then.
+fn is_first(answer: &Result<Acceptance, StoreError>) -> bool {
+    match answer {
+        Ok(Acceptance::Accepted(_)) | Err(_) => true,
+        Ok(Acceptance::Duplicate { .. } | Acceptance::Refused(_)) => false,
+    }
+}
+
+fn new_message(message: Acknowledged) -> Result<(NewMessage, Option<OnFirst>), EncodeError> {
+    let Acknowledged { envelope, publisher, critical, require_audience, body_hash, on_first } =
+        message;
     let arguments = envelope.event.to_raw()?;
     let encoding = match arguments.protocol() {
         Protocol::Json => Encoding::Json,
         Protocol::MessagePack => Encoding::MessagePack,
     };
-    Ok(NewMessage {
+    let new = NewMessage {
         id: envelope.id,
         tenant: publisher.tenant,
         hub: envelope.hub,
@@ -238,5 +269,6 @@ fn new_message(message: Acknowledged) -> Result<NewMessage, EncodeError> {
         },
         body_hash,
         require_audience,
-    })
+    };
+    Ok((new, on_first))
 }

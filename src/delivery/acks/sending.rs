@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::courier::{Courier, Desk, Errands, Flight, Reading};
+use super::courier::{Courier, Desk, Errands, Flight, Reading, Work};
 use super::hub::DeliveryOrder;
 use super::message::{Message, mark_of};
 use crate::connections::Given;
 use crate::delivery::breaker::Permit;
 use crate::delivery::pair::{Event, Next, Pair, State};
-use crate::store::{MessageSeq, Outcome, Settle, Which};
+use crate::store::{MessageSeq, Outcome, Settle, Spent, Which};
 
 /// What to read from the store.
 pub(super) enum Page {
@@ -20,16 +20,19 @@ pub(super) enum Page {
     Probe,
 }
 
+/// What was read: a message, and what was spent on it for this subscriber.
+pub(super) type Read = (Arc<Message>, Spent);
+
 impl Courier {
-    /// A message that was never sent here. False when it must wait.
+    /// A message that is no flight here. False when it must wait.
     pub(super) fn send_new(
         &self,
         desk: &mut Desk,
-        message: Arc<Message>,
+        (message, spent): Read,
         errands: &mut Errands,
     ) -> bool {
         let seq = message.seq;
-        let pair = Pair::new(0, 0, 0);
+        let pair = Pair::new(spent);
         desk.flights.insert(seq, Flight { message, pair, first: 0, last: 0 });
         if self.send(desk, seq, errands) {
             return true;
@@ -46,8 +49,9 @@ impl Courier {
         if self.is_held_by_key(desk, seq) {
             return true;
         }
-        let Desk { flights, link, appended, blocked, .. } = desk;
-        let (Some(flight), Some(link)) = (flights.get_mut(&seq), link) else { return true };
+        let Some((link, work)) = desk.both() else { return true };
+        let Work { flights, appended, blocked, .. } = work;
+        let Some(flight) = flights.get_mut(&seq) else { return true };
         if flight.pair.state() != State::Owed {
             return true;
         }
@@ -60,7 +64,7 @@ impl Courier {
         if attempts > 0 && link.connection.holds(mark_of(seq)) {
             return false;
         }
-        let event = match flight.message.frame(link.protocol, link.mode, attempts, &self.hub) {
+        let next = match flight.message.frame(link.protocol, link.mode, attempts, &self.hub) {
             Ok(frame) => match link.connection.give(&frame) {
                 Given::Queued => {
                     *appended += 1;
@@ -71,7 +75,7 @@ impl Courier {
                     if attempts > 0 {
                         self.policy.metrics.repeats.inc();
                     }
-                    Event::Queued
+                    desk.tell(seq, Event::Queued, &self.policy)
                 }
                 Given::NoRoom => {
                     *blocked = true;
@@ -87,11 +91,16 @@ impl Courier {
             Err(error) => {
                 let wait = self.policy.wait(flight.pair.failures());
                 self.policy.metrics.not_encodable.inc();
-                errands.note(seq, self.policy.moment(), &error.to_string());
-                Event::Failed { wait }
+                let next = desk.tell(seq, Event::Failed { wait }, &self.policy);
+                if let Some(flight) = desk.flights.get(&seq) {
+                    errands.note(seq, &flight.pair, self.policy.moment(), &error.to_string());
+                }
+                next
             }
         };
-        self.happen(desk, seq, event, errands);
+        if let Some(next) = next {
+            self.follow(desk, seq, next, errands);
+        }
         true
     }
 
@@ -123,8 +132,8 @@ impl Courier {
     pub(super) fn next_page(&self, errands: &mut Errands) -> Option<(Page, Reading)> {
         let mut desk = self.desk.lock();
         self.send_again(&mut desk, errands);
-        self.plan(&mut desk, errands);
         desk.loading = false;
+        self.plan(&mut desk, errands);
         if !desk.behind || !desk.wants_load(&self.policy) {
             return None;
         }
@@ -147,7 +156,7 @@ impl Courier {
     /// what was true then. False when it had to stop: whatever makes room calls again.
     pub(super) fn take_page(
         &self,
-        page: Vec<Arc<Message>>,
+        page: Vec<Read>,
         complete: bool,
         asked: Reading,
         errands: &mut Errands,
@@ -157,7 +166,7 @@ impl Courier {
         if desk.reading.round != asked.round {
             return true;
         }
-        let all = page.into_iter().all(|message| self.take_one(&mut desk, message, errands));
+        let all = page.into_iter().all(|read| self.take_one(&mut desk, read, errands));
         if !all {
             desk.loading = false;
         } else if complete && desk.reading == asked {
@@ -167,15 +176,15 @@ impl Courier {
         all
     }
 
-    fn take_one(&self, desk: &mut Desk, message: Arc<Message>, errands: &mut Errands) -> bool {
-        let seq = message.seq;
+    fn take_one(&self, desk: &mut Desk, read: Read, errands: &mut Errands) -> bool {
+        let seq = read.0.seq;
         if desk.breaker.holds() || desk.is_full(&self.policy) {
             return false;
         }
         let sent = if desk.flights.contains_key(&seq) {
             self.send(desk, seq, errands)
         } else {
-            self.send_new(desk, message, errands)
+            self.send_new(desk, read, errands)
         };
         if !sent && desk.blocked {
             return false;
@@ -191,12 +200,7 @@ impl Courier {
 
     /// Sends the one message a half-open breaker lets through: the oldest that has no copy out.
     /// Nothing more is read before its fate is known.
-    pub(super) fn take_probe(
-        &self,
-        page: Vec<Arc<Message>>,
-        asked: Reading,
-        errands: &mut Errands,
-    ) {
+    pub(super) fn take_probe(&self, page: Vec<Read>, asked: Reading, errands: &mut Errands) {
         let mut desk = self.desk.lock();
         desk.loading = false;
         if desk.reading.round != asked.round {
@@ -207,11 +211,11 @@ impl Courier {
         if page.is_empty() && desk.reading == asked {
             desk.behind = false;
         }
-        for message in page {
-            let seq = message.seq;
+        for read in page {
+            let seq = read.0.seq;
             let state = desk.flights.get(&seq).map(|flight| flight.pair.state());
             let sent = match state {
-                None => self.send_new(&mut desk, message, errands),
+                None => self.send_new(&mut desk, read, errands),
                 Some(State::Owed) => self.send(&mut desk, seq, errands),
                 Some(_) => continue,
             };

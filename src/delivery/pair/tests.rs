@@ -19,7 +19,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        Self { pair: Pair::new(0, 0, 0), now: Instant::now() }
+        Self { pair: Pair::new(Spent::default()), now: Instant::now() }
     }
 
     fn on(&mut self, event: Event) -> Next {
@@ -265,7 +265,7 @@ proptest! {
     fn any_order_of_events_does_what_the_model_says(
         story in proptest::collection::vec(events(), 1..60),
     ) {
-        let mut pair = Pair::new(0, 0, 0);
+        let mut pair = Pair::new(Spent::default());
         let mut model = Model::default();
         let mut now = Instant::now();
         let mut ends = 0;

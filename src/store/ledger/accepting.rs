@@ -63,7 +63,9 @@ impl Ledger {
     }
 
     /// Dead letters take no further room: a message keeps its bytes until its last dead letter
-    /// goes, and a tenant that has too many of them gets no new message in.
+    /// goes, and the log's reserve has room for the end of each pair. So their limit is asked here
+    /// and nowhere else: a tenant that has too many of them gets no new message in, and what it has
+    /// pending may still die over it.
     fn room_for(&self, message: &NewMessage, pairs: usize) -> Result<(), Refusal> {
         let config = &self.config;
         let (own, all) = (self.usage.of(&message.tenant), self.usage.total);
@@ -162,6 +164,6 @@ fn record_of(
         content: Content { arguments, ..message.content },
         pairs: subscribers.iter().map(|id| (*id, PairStatus::Owed)).collect(),
         dead: Vec::new(),
-        attempts: Vec::new(),
+        tried: Vec::new(),
     }
 }

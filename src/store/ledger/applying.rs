@@ -56,8 +56,8 @@ impl Ledger {
                     self.bury(DeadKey { seq, subscriber }, reason, at);
                 }
             }
-            Record::Attempted { seq, subscriber, attempt } => {
-                self.attempted(DeadKey { seq, subscriber }, attempt);
+            Record::Attempted { seq, subscriber, attempt, spent } => {
+                self.attempted(DeadKey { seq, subscriber }, attempt, spent);
             }
             Record::Requeued { seq, subscribers, at } => {
                 self.totals.requeued += subscribers.len() as u64;
@@ -161,9 +161,8 @@ impl Ledger {
             self.retiring.insert((dead.at.after(self.config.dead_letter_life()), key));
             self.dead.insert(key, dead);
         }
-        let attempts = record.attempts.into_iter();
-        self.attempts
-            .extend(attempts.map(|(subscriber, tried)| (DeadKey { seq, subscriber }, tried)));
+        let tried = record.tried.into_iter();
+        self.tried.extend(tried.map(|(subscriber, tried)| (DeadKey { seq, subscriber }, tried)));
         if counts.pending > 0 {
             self.due.insert((self.due_of(&message), seq));
         }
@@ -219,7 +218,7 @@ impl Ledger {
                     if let Some(subscriber) = self.subscribers.get_mut(&pair.subscriber) {
                         subscriber.owed.remove(&seq);
                     }
-                    self.attempts.remove(&key);
+                    self.tried.remove(&key);
                 }
                 PairStatus::Dead => {
                     if let Some(dead) = self.dead.remove(&key) {
@@ -264,14 +263,18 @@ impl Ledger {
         }
         gone.sort_unstable();
         for id in gone {
+            self.expire_owed(id, now);
             self.say(Record::Gone { subscriber: id, at: now });
         }
         // Connections are no more, and who had no session cannot be addressed.
         self.hubs = HashMap::new();
-        let sessions = self.subscribers.iter().filter(|(_, found)| found.is_session());
-        for (id, subscriber) in sessions {
-            let hub: &mut Hub = self.hubs.entry(subscriber.key.hub.clone()).or_default();
-            hub.add(*id, subscriber);
+        for (id, subscriber) in &self.subscribers {
+            let hub: &mut Hub = self.hubs.entry(subscriber.hub.clone()).or_default();
+            if subscriber.is_session() {
+                hub.add(*id, subscriber);
+            } else {
+                hub.add_lost(*id, subscriber);
+            }
         }
         self.committed();
     }

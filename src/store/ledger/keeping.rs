@@ -134,9 +134,15 @@ impl Ledger {
         let Some(message) = self.messages.get_mut(&seq) else { return };
         message.body = Body::Inline(Box::new(super::reading::no_content()));
         let subscribers = message.subscribers_with(PairStatus::Owed);
-        if !subscribers.is_empty() {
-            self.say(Record::Died { seq, subscribers, reason: Reason::Damaged, at });
+        if subscribers.is_empty() {
+            return;
         }
+        let status = PairStatus::Expired;
+        self.say(if self.has_expired(seq, at) {
+            Record::Settled { seq, subscribers, status, at }
+        } else {
+            Record::Died { seq, subscribers, reason: Reason::Damaged, at }
+        });
     }
 
     fn record_of(
@@ -169,8 +175,8 @@ impl Ledger {
             let dead = self.dead.get(&DeadKey { seq, subscriber })?;
             Some((subscriber, dead.clone()))
         });
-        let attempts = of(PairStatus::Owed).filter_map(|subscriber| {
-            let tried = self.attempts.get(&DeadKey { seq, subscriber })?;
+        let tried = of(PairStatus::Owed).filter_map(|subscriber| {
+            let tried = self.tried.get(&DeadKey { seq, subscriber })?;
             Some((subscriber, tried.clone()))
         });
         Some(Record::Kept(Box::new(MessageRecord {
@@ -189,7 +195,7 @@ impl Ledger {
             content: content.or(inline)?,
             pairs,
             dead: dead.collect(),
-            attempts: attempts.collect(),
+            tried: tried.collect(),
         })))
     }
 }

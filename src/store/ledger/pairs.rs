@@ -8,10 +8,10 @@
 //! ```
 
 use super::{Body, Ledger, Message, Pair, RECEIPT_PAIRS_MAX};
-use crate::store::dead_letter::{Attempt, DeadKey, Reason};
+use crate::store::dead_letter::{Attempt, DeadKey, Reason, Spent};
 use crate::store::message::PairStatus;
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
-use crate::store::record::DeadRecord;
+use crate::store::record::{DeadRecord, Tried};
 
 /// Whether a pair may go from one status to the other.
 fn is_allowed(from: PairStatus, to: PairStatus) -> bool {
@@ -68,8 +68,8 @@ impl Ledger {
             if let Some(found) = self.subscribers.get_mut(&key.subscriber) {
                 found.owed.remove(&key.seq);
             }
-            if to != PairStatus::Dead && !self.attempts.is_empty() {
-                self.attempts.remove(&key);
+            if to != PairStatus::Dead && !self.tried.is_empty() {
+                self.tried.remove(&key);
             }
         }
         if from == PairStatus::Dead
@@ -78,7 +78,8 @@ impl Ledger {
             let end = dead.at.after(self.config.dead_letter_life());
             self.retiring.remove(&(end, key));
             if to == PairStatus::Owed && !dead.attempts.is_empty() {
-                self.attempts.insert(key, dead.attempts);
+                let spent = Spent::default();
+                self.tried.insert(key, Tried { spent, attempts: dead.attempts });
             }
         }
     }
@@ -136,18 +137,20 @@ impl Ledger {
         if self.turn(key, PairStatus::Dead, at).is_none() {
             return;
         }
-        let attempts = self.attempts.remove(&key).unwrap_or_default();
+        let Tried { attempts, .. } = self.tried.remove(&key).unwrap_or_default();
         let identity = self.identity_of(key.subscriber);
         self.retiring.insert((at.after(self.config.dead_letter_life()), key));
         self.dead.insert(key, DeadRecord { identity, reason, at, attempts });
     }
 
     /// Notes a failed attempt of an owed pair; the first and the newest are kept.
-    pub(super) fn attempted(&mut self, key: DeadKey, attempt: Attempt) {
+    pub(super) fn attempted(&mut self, key: DeadKey, attempt: Attempt, spent: Spent) {
         if self.pair_status(key) != Some(PairStatus::Owed) {
             return;
         }
-        let attempts = self.attempts.entry(key).or_default();
+        let tried = self.tried.entry(key).or_default();
+        tried.spent = spent;
+        let attempts = &mut tried.attempts;
         if attempts.len() >= Attempt::KEPT_MAX {
             attempts.remove(1);
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::journal::Place;
 use super::{Body, Ledger, Message, RECEIPT_PAIRS_MAX};
 use crate::model::{MessageId, Tenant};
-use crate::store::dead_letter::DeadKey;
+use crate::store::dead_letter::{DeadKey, Spent};
 use crate::store::message::{Content, Encoding, Owed, PairStatus};
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::receipt::{Counts, PairReceipt, Receipt, Stats};
@@ -50,7 +50,12 @@ impl Ledger {
         let Some(found) = self.subscribers.get(&subscriber) else { return Vec::new() };
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let seqs = found.owed.range((start, Bound::Unbounded));
-        seqs.map_while(|seq| self.message(*seq)).take(limit).collect()
+        let owed = seqs.map_while(|&seq| {
+            let mut owed = self.message(seq)?;
+            owed.value.spent = self.spent_on(DeadKey { seq, subscriber });
+            Some(owed)
+        });
+        owed.take(limit).collect()
     }
 
     pub(in crate::store) fn owed_count(&self, subscriber: SubscriberId) -> u64 {
@@ -75,8 +80,13 @@ impl Ledger {
             accepted_at: message.accepted_at,
             expires_at: message.expires_at,
             content,
+            spent: Spent::default(),
         };
         Some(Unread { value: owed, seq, place })
+    }
+
+    fn spent_on(&self, key: DeadKey) -> Spent {
+        self.tried.get(&key).map(|tried| tried.spent).unwrap_or_default()
     }
 
     /// Who is owed a message.
@@ -139,7 +149,7 @@ impl Ledger {
     fn receipt(&self, seq: MessageSeq, message: &Message) -> Receipt {
         let pairs = if message.pairs.len() > RECEIPT_PAIRS_MAX { &[] } else { &*message.pairs };
         let identity = |id: SubscriberId| {
-            let alive = self.subscribers.get(&id).map(|found| found.key.identity.clone());
+            let alive = self.subscribers.get(&id).map(|found| found.identity.clone());
             let dead = || self.dead.get(&DeadKey { seq, subscriber: id });
             alive.or_else(|| dead().map(|dead| dead.identity.clone()))
         };

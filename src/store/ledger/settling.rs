@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Ledger;
-use crate::store::dead_letter::{Attempt, DeadKey, Reason};
+use crate::store::dead_letter::{Attempt, DeadKey, Reason, Spent};
 use crate::store::message::{Ended, Outcome, PairStatus, Settle, Swept, Which};
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::record::Record;
@@ -12,14 +12,16 @@ impl Ledger {
     pub(in crate::store) fn settle(&mut self, pairs: &[Settle], now: Moment) -> Vec<Ended> {
         let mut ended = Vec::new();
         for Settle { subscriber, message, outcome } in pairs {
-            let (status, reason) = match *outcome {
-                Outcome::Acknowledged => (PairStatus::Acknowledged, None),
-                Outcome::Unconfirmed => (PairStatus::Unconfirmed, None),
-                Outcome::Expired => (PairStatus::Expired, None),
-                Outcome::Dead(reason) => (PairStatus::Dead, Some(reason)),
-            };
             for key in self.keys_named(*subscriber, message) {
                 let Some(from) = self.pair_status(key) else { continue };
+                let (status, reason) = match *outcome {
+                    Outcome::Acknowledged => (PairStatus::Acknowledged, None),
+                    Outcome::Unconfirmed => (PairStatus::Unconfirmed, None),
+                    Outcome::Dead(reason) if !self.has_expired(key.seq, now) => {
+                        (PairStatus::Dead, Some(reason))
+                    }
+                    Outcome::Expired | Outcome::Dead(_) => (PairStatus::Expired, None),
+                };
                 if !self.may_turn(key, status) {
                     continue;
                 }
@@ -44,7 +46,7 @@ impl Ledger {
         }
     }
 
-    pub(in crate::store) fn note_attempt(&mut self, key: DeadKey, attempt: Attempt) {
+    pub(in crate::store) fn note_attempt(&mut self, key: DeadKey, attempt: Attempt, spent: Spent) {
         if !self.owes(key) {
             return;
         }
@@ -53,7 +55,7 @@ impl Ledger {
             error = error[..error.floor_char_boundary(Attempt::ERROR_BYTES_MAX)].into();
         }
         let (seq, subscriber) = (key.seq, key.subscriber);
-        self.say(Record::Attempted { seq, subscriber, attempt: Attempt { at, error } });
+        self.say(Record::Attempted { seq, subscriber, attempt: Attempt { at, error }, spent });
     }
 
     /// What is told about pairs that were turned, with what each was before.
@@ -101,6 +103,7 @@ impl Ledger {
         }
         while let Some(&(end, key)) = self.retiring.first()
             && end <= now
+            && !self.is_frugal
             && !is_full(&swept)
         {
             self.say(Record::Retired { seq: key.seq, subscriber: key.subscriber, at: now });
@@ -114,6 +117,29 @@ impl Ledger {
         swept
     }
 
+    /// Whether the time of a message is over. What has expired cannot die any more, whoever is first
+    /// to look: the sweep comes up to a second later.
+    pub(super) fn has_expired(&self, seq: MessageSeq, now: Moment) -> bool {
+        let message = self.messages.get(&seq);
+        message.is_some_and(|message| message.expires_at.is_some_and(|expiry| expiry <= now))
+    }
+
+    /// Says that what a subscriber is owed has expired, where it has, and tells of it.
+    pub(super) fn expire_owed(&mut self, subscriber: SubscriberId, now: Moment) -> Vec<Ended> {
+        let Some(found) = self.subscribers.get(&subscriber) else { return Vec::new() };
+        let owed = found.owed.iter().copied();
+        let expired: Vec<MessageSeq> = owed.filter(|seq| self.has_expired(*seq, now)).collect();
+        let status = PairStatus::Expired;
+        for &seq in &expired {
+            self.say(Record::Settled { seq, subscribers: vec![subscriber], status, at: now });
+        }
+        let turned: Vec<_> = expired
+            .into_iter()
+            .map(|seq| (DeadKey { seq, subscriber }, PairStatus::Owed))
+            .collect();
+        self.told(&turned, status, None)
+    }
+
     /// What is still owed of a message expires, or dies of its age.
     fn overdue(&mut self, seq: MessageSeq, now: Moment) -> Vec<Ended> {
         let Some(message) = self.messages.get(&seq) else { return Vec::new() };
@@ -122,7 +148,7 @@ impl Ledger {
             .iter()
             .map(|&subscriber| (DeadKey { seq, subscriber }, PairStatus::Owed))
             .collect();
-        let (status, reason) = if message.expires_at.is_some_and(|expiry| expiry <= now) {
+        let (status, reason) = if self.has_expired(seq, now) {
             self.say(Record::Settled { seq, subscribers, status: PairStatus::Expired, at: now });
             (PairStatus::Expired, None)
         } else {

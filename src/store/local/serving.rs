@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use futures_util::future::ready;
 
 use super::{LocalStore, OnItsWay};
 use crate::model::{ConnectionId, GroupName, MessageId, Tenant};
 use crate::store::config::Mode;
-use crate::store::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Target};
+use crate::store::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target};
 use crate::store::health::Health;
 use crate::store::interface::{Answer, Store, StoreError};
 use crate::store::message::{Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept};
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::receipt::{Receipt, Stats};
 use crate::store::session::{Departed, Joined, Open, Opened};
+use crate::store::writer::Purpose;
 
 /// The most that one call handles, whatever limit it names.
 const LIMIT_MAX: usize = 10_000;
@@ -33,15 +35,21 @@ impl Store for LocalStore {
     }
 
     fn ready(&self, now: Moment) -> Answer<()> {
-        self.change(move |ledger| ledger.ready(now))
+        self.finish(move |ledger| ledger.ready(now))
     }
 
     fn open(&self, open: Open, now: Moment) -> Answer<Opened> {
-        self.change(move |ledger| ledger.open(open, now))
+        match self.at_once(open, |ledger, open| ledger.open_unwritten(open, now)) {
+            Ok(opened) => ready(Ok(opened)).boxed(),
+            Err(open) => self.finish(move |ledger| ledger.open(open, now)),
+        }
     }
 
     fn join(&self, subscriber: SubscriberId, group: GroupName, now: Moment) -> Answer<Joined> {
-        self.change(move |ledger| ledger.join(subscriber, group, now))
+        match self.at_once(group, |ledger, group| ledger.join_unwritten(subscriber, group, now)) {
+            Ok(joined) => ready(Ok(joined)).boxed(),
+            Err(group) => self.change(move |ledger| ledger.join(subscriber, group, now)),
+        }
     }
 
     fn leave(&self, subscriber: SubscriberId, group: GroupName) -> Answer<bool> {
@@ -54,7 +62,7 @@ impl Store for LocalStore {
         group: GroupName,
         now: Moment,
     ) -> Answer<Vec<Ended>> {
-        self.change(move |ledger| ledger.revoke(subscriber, &group, now))
+        self.finish(move |ledger| ledger.revoke(subscriber, &group, now))
     }
 
     fn away(
@@ -63,17 +71,23 @@ impl Store for LocalStore {
         connection: ConnectionId,
         now: Moment,
     ) -> Answer<Departed> {
-        self.change(move |ledger| ledger.away(subscriber, &connection, now))
+        let lost = self.at_once(connection, |ledger, connection| {
+            ledger.away_unwritten(subscriber, connection, now)
+        });
+        match lost {
+            Ok(departed) => ready(Ok(departed)).boxed(),
+            Err(connection) => self.finish(move |ledger| ledger.away(subscriber, &connection, now)),
+        }
     }
 
     fn end(&self, subscriber: SubscriberId, now: Moment) -> Answer<Vec<Ended>> {
-        self.change(move |ledger| ledger.end(subscriber, now))
+        self.finish(move |ledger| ledger.end(subscriber, now))
     }
 
     fn accept(&self, message: NewMessage, now: Moment) -> Answer<Acceptance> {
         let shared = self.shared.clone();
         let answer = self.submit(
-            true,
+            Purpose::New,
             move |ledger| ledger.accept(message, now),
             move |acceptance| OnItsWay { acceptance: Some(acceptance), shared },
         );
@@ -94,7 +108,7 @@ impl Store for LocalStore {
     }
 
     fn settle(&self, pairs: Vec<Settle>, now: Moment) -> Answer<Vec<Ended>> {
-        self.change(move |ledger| ledger.settle(&pairs, now))
+        self.finish(move |ledger| ledger.settle(&pairs, now))
     }
 
     fn note_attempt(
@@ -102,13 +116,14 @@ impl Store for LocalStore {
         seq: MessageSeq,
         subscriber: SubscriberId,
         attempt: Attempt,
+        spent: Spent,
     ) -> Answer<()> {
-        self.change(move |ledger| ledger.note_attempt(DeadKey { seq, subscriber }, attempt))
+        self.change(move |ledger| ledger.note_attempt(DeadKey { seq, subscriber }, attempt, spent))
     }
 
     fn sweep(&self, now: Moment, limit: usize) -> Answer<Swept> {
         let limit = limit.min(LIMIT_MAX);
-        let swept = self.change(move |ledger| ledger.sweep(now, limit));
+        let swept = self.finish(move |ledger| ledger.sweep(now, limit));
         let shared = self.shared.clone();
         let with_unheard = async move {
             let mut swept = swept.await?;
@@ -199,7 +214,11 @@ impl Store for LocalStore {
     }
 
     fn put_snapshot(&self, task: Arc<str>, snapshot: Bytes, now: Moment) -> Answer<bool> {
-        self.change(move |ledger| ledger.put_snapshot(task, &snapshot, now))
+        self.submit(
+            Purpose::New,
+            move |ledger| ledger.put_snapshot(task, &snapshot, now),
+            |kept| kept,
+        )
     }
 
     fn snapshot(&self, task: Arc<str>) -> Answer<Option<Bytes>> {

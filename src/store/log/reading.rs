@@ -104,7 +104,7 @@ impl Reading {
         disk.sync()?;
         files.0.write().insert(head, head_file.clone());
         lengths.insert(head, 0);
-        let log = Log { disk, files, lengths, head, head_file, is_torn: false };
+        let log = Log { disk, files, lengths, head, head_file, is_torn: false, reserve: 0 };
         let is_damaged = damage.lost > 0 || damage.bytes > 0 || !damage.set_aside.is_empty();
         Ok(Self { log, damage: is_damaged.then_some(damage) })
     }

@@ -1,11 +1,13 @@
 //! Bytes to a record; none when they say anything a record cannot say.
 
-use super::{DeadRecord, KeyRecord, MessageRecord, ReceiptRecord, Record, SubscriberRecord, Sums};
+use super::{
+    DeadRecord, KeyRecord, MessageRecord, ReceiptRecord, Record, SubscriberRecord, Sums, Tried,
+};
 use crate::model::{
     Audience, ConnectionId, GroupName, HubName, MessageId, Priority, Tenant, UserId,
 };
 use crate::store::bytes::Reader;
-use crate::store::dead_letter::{Attempt, Reason};
+use crate::store::dead_letter::{Attempt, Reason, Spent};
 use crate::store::message::{Content, Encoding, PairStatus};
 use crate::store::names::{ClientKey, Identity, MessageSeq, Moment, SessionKey, SubscriberId};
 use crate::store::receipt::{Counts, Totals};
@@ -57,6 +59,7 @@ pub(in crate::store) fn decode(kind: u8, bytes: &[u8]) -> Option<Record> {
             seq: seq(r)?,
             subscriber: subscriber(r)?,
             attempt: attempts(r)?.into_iter().next()?,
+            spent: spent(r)?,
         },
         _ => return None,
     };
@@ -88,7 +91,6 @@ fn subscriber_record(r: &mut Reader<'_>) -> Option<SubscriberRecord> {
             identity: identity(r)?,
             client: r.maybe(Reader::hash)?.map(ClientKey),
         },
-        user: r.maybe(|r| r.text().map(UserId::from))?,
         caller: r.shared()?,
         groups: r.list(|r| r.text().map(GroupName::from))?,
     })
@@ -111,7 +113,10 @@ fn message(r: &mut Reader<'_>) -> Option<MessageRecord> {
         content: content(r)?,
         pairs: r.list(pair)?,
         dead: r.list(|r| Some((subscriber(r)?, dead(r)?)))?,
-        attempts: r.list(|r| Some((subscriber(r)?, attempts(r)?)))?,
+        tried: r.list(|r| {
+            let subscriber = subscriber(r)?;
+            Some((subscriber, Tried { attempts: attempts(r)?, spent: spent(r)? }))
+        })?,
     })
 }
 
@@ -165,6 +170,10 @@ fn attempts(r: &mut Reader<'_>) -> Option<Vec<Attempt>> {
     r.list(|r| Some(Attempt { at: r.moment()?, error: r.shared()? }))
 }
 
+fn spent(r: &mut Reader<'_>) -> Option<Spent> {
+    Some(Spent { attempts: u16::try_from(r.u32()?).ok()?, repeats: r.u8()?, failures: r.u8()? })
+}
+
 fn content(r: &mut Reader<'_>) -> Option<Content> {
     Some(Content {
         target: r.shared()?,
@@ -180,7 +189,8 @@ fn content(r: &mut Reader<'_>) -> Option<Content> {
 }
 
 fn identity(r: &mut Reader<'_>) -> Option<Identity> {
-    Some(r.maybe(Reader::shared)?.map_or(Identity::Anonymous, Identity::Named))
+    let user = r.maybe(|r| r.text().map(UserId::from))?;
+    Some(user.map_or(Identity::Anonymous, Identity::Named))
 }
 
 fn audience(r: &mut Reader<'_>) -> Option<Audience> {

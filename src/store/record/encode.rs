@@ -3,7 +3,7 @@
 use super::{DeadRecord, KeyRecord, MessageRecord, ReceiptRecord, Record, SubscriberRecord, Sums};
 use crate::model::Audience;
 use crate::store::bytes::Writer;
-use crate::store::dead_letter::{Attempt, Reason};
+use crate::store::dead_letter::{Attempt, Reason, Spent};
 use crate::store::message::{Content, Encoding, PairStatus};
 use crate::store::names::{Identity, MessageSeq, SubscriberId};
 use crate::store::receipt::{Counts, Totals};
@@ -69,10 +69,11 @@ pub(in crate::store) fn encode(record: &Record, out: &mut Vec<u8>) -> u8 {
         }
         Record::Closed => 17,
         Record::Mended => 19,
-        Record::Attempted { seq, subscriber, attempt } => {
+        Record::Attempted { seq, subscriber, attempt, spent } => {
             w.u64(seq.0);
             w.u64(subscriber.0);
             attempts_to(&mut w, std::slice::from_ref(attempt));
+            spent_to(&mut w, *spent);
             18
         }
     }
@@ -117,7 +118,6 @@ fn subscriber_to(w: &mut Writer<'_>, subscriber: &SubscriberRecord) -> u8 {
     w.text(subscriber.key.hub.as_str());
     identity_to(w, &subscriber.key.identity);
     w.maybe(subscriber.key.client.as_ref(), |w, client| w.hash(&client.0));
-    w.maybe(subscriber.user.as_ref(), |w, user| w.text(user.as_str()));
     w.text(&subscriber.caller);
     w.list(subscriber.groups.iter(), |w, group| w.text(group.as_str()));
     2
@@ -142,9 +142,10 @@ fn message_to(w: &mut Writer<'_>, message: &MessageRecord, kind: u8) -> u8 {
         w.u64(subscriber.0);
         dead_to(w, dead);
     });
-    w.list(message.attempts.iter(), |w, (subscriber, attempts)| {
+    w.list(message.tried.iter(), |w, (subscriber, tried)| {
         w.u64(subscriber.0);
-        attempts_to(w, attempts);
+        attempts_to(w, &tried.attempts);
+        spent_to(w, tried.spent);
     });
     kind
 }
@@ -199,6 +200,13 @@ fn attempts_to(w: &mut Writer<'_>, attempts: &[Attempt]) {
     });
 }
 
+fn spent_to(w: &mut Writer<'_>, spent: Spent) {
+    let Spent { attempts, repeats, failures } = spent;
+    w.u32(attempts.into());
+    w.u8(repeats);
+    w.u8(failures);
+}
+
 fn content_to(w: &mut Writer<'_>, content: &Content) {
     w.text(&content.target);
     w.u8(match content.encoding {
@@ -211,11 +219,7 @@ fn content_to(w: &mut Writer<'_>, content: &Content) {
 }
 
 fn identity_to(w: &mut Writer<'_>, identity: &Identity) {
-    let name = match identity {
-        Identity::Named(name) => Some(name),
-        Identity::Anonymous => None,
-    };
-    w.maybe(name, |w, name| w.text(name));
+    w.maybe(identity.user(), |w, user| w.text(user.as_str()));
 }
 
 fn audience_to(w: &mut Writer<'_>, audience: &Audience) {

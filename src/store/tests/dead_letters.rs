@@ -4,13 +4,13 @@ use super::world::{World, small, with_each, with_each_store};
 use crate::model::{Audience, HubName, MessageId, Tenant};
 use crate::store::{
     Attempt, BadRequeue, Config, DeadFilter, DeadKey, MessageSeq, Outcome, PairStatus, Reason,
-    SubscriberId, Target,
+    Spent, SubscriberId, Target,
 };
 
 fn die(world: &World, subscriber: SubscriberId, seq: MessageSeq, reason: Reason) {
     let at = world.now;
     let attempt = Attempt { at, error: "no answer".into() };
-    world.wait(world.store.note_attempt(seq, subscriber, attempt));
+    world.wait(world.store.note_attempt(seq, subscriber, attempt, Spent::default()));
     assert_eq!(world.settle(subscriber, seq, Outcome::Dead(reason)).len(), 1);
 }
 
@@ -170,7 +170,7 @@ fn the_first_and_the_newest_attempts_are_kept() {
         for n in 0..20 {
             let attempt =
                 Attempt { at: world.now, error: format!("{n} {}", "é".repeat(200)).into() };
-            world.wait(world.store.note_attempt(seq, a, attempt));
+            world.wait(world.store.note_attempt(seq, a, attempt, Spent::default()));
         }
         world.settle(a, seq, Outcome::Dead(Reason::GivenUp));
         let attempts = world.dead().remove(0).attempts;
@@ -231,5 +231,21 @@ fn a_requeue_goes_on_behind_those_it_could_not_send() {
         assert_eq!((first.letters, first.refused.len(), first.more), (1, 1, true));
         let second = requeue(first.last);
         assert_eq!((second.letters, second.refused.len(), second.more), (1, 1, false));
+    });
+}
+
+#[test]
+fn what_was_spent_on_a_pair_is_told_with_it_and_begins_anew_when_it_is_sent_again() {
+    with_each_store(|world| {
+        let (a, b) = (world.session("u", "tab", "c"), world.session("v", "tab", "d"));
+        let seq = world.publish("m1", Audience::all()).seq;
+        let spent = Spent { attempts: 3, repeats: 2, failures: 1 };
+        let attempt = Attempt { at: world.now, error: "no answer".into() };
+        world.wait(world.store.note_attempt(seq, a, attempt, spent));
+        assert_eq!(world.owed(a)[0].spent, spent);
+        assert_eq!(world.owed(b)[0].spent, Spent::default(), "nobody else's");
+        world.settle(a, seq, Outcome::Dead(Reason::TimedOut));
+        world.wait(world.store.requeue(all(), Target::SameSubscriber, 9, world.now));
+        assert_eq!(world.owed(a)[0].spent, Spent::default());
     });
 }

@@ -9,12 +9,23 @@ use super::disk::SimulatedDisk;
 use super::world::{World, content, group, message, metrics, small};
 use crate::model::Audience;
 use crate::store::{
-    Acceptance, Config, LocalStore, Mode, NewMessage, OpenError, Outcome, PairStatus, Reason,
-    Refusal, StoreError,
+    Acceptance, Attempt, Config, Joined, LocalStore, MessageSeq, Mode, NewMessage, OpenError,
+    Outcome, PairStatus, Reason, Refusal, Settle, Spent, StoreError, SubscriberId, Which,
 };
+
+const ACKED: Outcome = Outcome::Acknowledged;
 
 fn embedded() -> World {
     World::on(SimulatedDisk::default(), small())
+}
+
+/// It goes on without a restart.
+fn wait_until_it_accepts(world: &World) {
+    let accepts = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        world.store.health().accepts()
+    });
+    assert!(accepts);
 }
 
 fn large(id: &str, kib: usize) -> NewMessage {
@@ -88,7 +99,10 @@ fn old_files_go_and_what_is_still_needed_moves_on() {
     let b = world.session("v", "tab", "c2");
     let dead = world.publish_message(large("dead", 50)).seq;
     world.settle(a, dead, Outcome::Dead(Reason::GivenUp));
-    world.publish_message(large("old", 50));
+    let old = world.publish_message(large("old", 50)).seq;
+    let spent = Spent { attempts: 2, repeats: 1, failures: 0 };
+    let attempt = Attempt { at: world.now, error: "no answer".into() };
+    world.wait(world.store.note_attempt(old, a, attempt, spent));
     world.wait(world.store.put_snapshot("t".into(), "half".into(), world.now));
     for n in 0..120 {
         let id = format!("m{n}");
@@ -103,12 +117,54 @@ fn old_files_go_and_what_is_still_needed_moves_on() {
     world.cut(5);
     assert_eq!(world.stats(), stats);
     assert_eq!(world.owed_ids(a), ["old"]);
+    assert_eq!((world.owed(a)[0].spent, world.owed(b)[1].spent), (spent, Spent::default()));
     assert_eq!(world.owed_ids(b), ["dead", "old"]);
     assert_eq!(world.owed(b)[0].content, large("dead", 50).content);
     assert_eq!(world.dead()[0].content, large("dead", 50).content);
     assert_eq!(world.status(a, "m3"), Some(PairStatus::Acknowledged), "from its receipt");
     assert_eq!(world.wait(world.store.snapshot("t".into())).unwrap(), "half");
     assert!(matches!(world.offer(large("m3", 100)), Acceptance::Duplicate { .. }));
+}
+
+/// On a full disk nothing is refused that ends something owed, whatever else has been asked for.
+#[test]
+fn on_a_full_disk_whatever_is_owed_can_die_and_nothing_else_takes_the_room_for_it() {
+    let mut world = World::on(SimulatedDisk::default(), Config { reserve_mib: 1, ..small() });
+    let clients: Vec<SubscriberId> =
+        (0..100).map(|n| world.session("u", &format!("tab{n}"), &format!("c{n}"))).collect();
+    let seqs: Vec<MessageSeq> =
+        (0..40).map(|n| world.publish(&format!("m{n}"), Audience::all()).seq).collect();
+    let pairs = (clients.len() * seqs.len()) as u64;
+    world.disk().set_room(Some(0));
+    let refused = world.try_wait(world.store.accept(message("new", Audience::all()), world.now));
+    assert_eq!(refused, Err(StoreError::DiskFull));
+    // Others want the reserve, too, and more than there is of it.
+    let attempt = || Attempt { at: world.now, error: "x".repeat(250).into() };
+    let asked: Vec<_> = (0..5_000)
+        .map(|n| {
+            let (seq, subscriber) = (seqs[n % seqs.len()], clients[n % clients.len()]);
+            world.store.note_attempt(seq, subscriber, attempt(), Spent::default())
+        })
+        .collect();
+    let noted = asked.into_iter().map(|answer| world.try_wait(answer));
+    let noted = noted.filter(Result::is_ok).count();
+    assert!((1..5_000).contains(&noted), "{noted} found room");
+    for n in 0..1_000 {
+        let late = world.open("late", Some(&format!("tab{n}")), &format!("late{n}"));
+        assert!(!late.session, "it works without a session");
+    }
+    assert_eq!(world.owed_ids(clients[0]).len(), seqs.len());
+    for seq in &seqs {
+        for client in &clients {
+            let died = world.settle(*client, *seq, Outcome::Dead(Reason::TimedOut));
+            assert_eq!(died[0].status, PairStatus::Dead);
+        }
+    }
+    assert!(world.store.health().disk_full);
+    let stats = world.stats();
+    assert_eq!((stats.pairs.dead, stats.pairs.pending), (pairs, 0));
+    world.cut(6);
+    assert_eq!(world.stats().pairs.dead, pairs);
 }
 
 #[test]
@@ -128,11 +184,7 @@ fn on_a_full_disk_nothing_new_is_accepted_but_acks_settle_until_there_is_room() 
     assert_eq!(world.ack(a, "m1").len(), 1);
     world.stats();
     world.disk().set_room(Some(10_000_000));
-    let accepts = (0..200).any(|_| {
-        std::thread::sleep(Duration::from_millis(50));
-        world.store.health().accepts()
-    });
-    assert!(accepts, "it goes on without a restart");
+    wait_until_it_accepts(&world);
     world.publish_message(large("m3", 100));
     world.cut(6);
     world.open("u", Some("tab"), "c2");
@@ -147,21 +199,11 @@ fn while_not_even_an_ack_can_be_written_nothing_is_taken_and_then_it_is() {
     world.publish("m1", Audience::all());
     world.disk().set_room(Some(0));
     let seq = world.owed(a)[0].seq;
-    let ack = world.try_wait(world.store.settle(
-        vec![crate::store::Settle {
-            subscriber: a,
-            message: crate::store::Which::Seq(seq),
-            outcome: Outcome::Acknowledged,
-        }],
-        world.now,
-    ));
+    let ack = Settle { subscriber: a, message: Which::Seq(seq), outcome: ACKED };
+    let ack = world.try_wait(world.store.settle(vec![ack], world.now));
     assert_eq!(ack, Err(StoreError::DiskFull));
     world.disk().set_room(None);
-    let accepts = (0..200).any(|_| {
-        std::thread::sleep(Duration::from_millis(50));
-        world.store.health().accepts()
-    });
-    assert!(accepts);
+    wait_until_it_accepts(&world);
     world.cut(7);
     assert_eq!(world.status(a, "m1"), Some(PairStatus::Acknowledged), "it was not forgotten");
 }
@@ -213,6 +255,27 @@ fn a_content_that_is_lost_behind_our_back_becomes_a_dead_letter_when_its_file_go
     assert_eq!(world.dead()[0].reason, Reason::Damaged);
     world.cut(2);
     assert_eq!(world.dead()[0].reason, Reason::Damaged);
+}
+
+#[test]
+fn while_nothing_can_be_written_clients_without_a_session_come_and_go_as_ever() {
+    let world = embedded();
+    let a = world.session("u", "tab", "c1");
+    world.publish("m1", Audience::all());
+    world.disk().set_room(Some(0));
+    let ack = Settle { subscriber: a, message: Which::Id("m1".into()), outcome: ACKED };
+    let refused = world.try_wait(world.store.settle(vec![ack], world.now));
+    assert_eq!(refused, Err(StoreError::DiskFull));
+    let b = world.stock("v", "c2");
+    assert_eq!(world.join(b, "g"), Joined::Member { adopted: 0 });
+    world.lose(b, "c2");
+    let c = world.stock("v", "c3");
+    world.join(c, "g");
+    let refused = world.try_wait(world.store.join(a, "g".into(), world.now));
+    assert_eq!(refused, Err(StoreError::DiskFull), "a session's group is durable");
+    world.disk().set_room(None);
+    wait_until_it_accepts(&world);
+    assert_eq!(world.publish("m2", group("g")).subscribers, [c]);
 }
 
 #[test]

@@ -263,3 +263,27 @@ fn settled_messages_are_told_in_order_of_settlement_and_those_that_expired_apart
         assert_eq!(ids(world.wait(world.store.expired(9))), ["m3"]);
     });
 }
+
+#[test]
+fn what_has_expired_before_the_sweep_has_seen_it_does_not_die_any_more() {
+    with_each_store(|world| {
+        let subscribers: Vec<_> =
+            (0..4).map(|n| world.session("u", &format!("tab{n}"), &format!("c{n}"))).collect();
+        world.join(subscribers[2], "g");
+        let expires_at = Some(world.now.after(Duration::from_millis(500)));
+        let own = |id, audience| NewMessage { expires_at, ..message(id, audience) };
+        let seq = world.publish_message(own("m1", Audience::all())).seq;
+        world.publish_message(own("m2", group("g")));
+        world.pass(1);
+        let timed_out = world.settle(subscribers[0], seq, Outcome::Dead(Reason::TimedOut));
+        let gone = world.end(subscribers[1]);
+        let revoked = world.revoke(subscribers[2], "g");
+        assert_eq!((timed_out.len(), gone.len(), revoked.len()), (1, 1, 2));
+        for ended in timed_out.iter().chain(&gone).chain(&revoked) {
+            assert_eq!((ended.status, ended.reason), (PairStatus::Expired, None));
+        }
+        assert_eq!(world.ack(subscribers[3], "m1").len(), 1, "a yes still counts");
+        let stats = world.stats();
+        assert_eq!((stats.pairs.expired, stats.pairs.dead, stats.messages_open), (4, 0, 0));
+    });
+}

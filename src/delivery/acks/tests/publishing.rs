@@ -1,12 +1,15 @@
 //! From a publisher to an ack.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::world::{World, seconds, turn};
+use parking_lot::Mutex;
+
+use super::world::{Client, Plan, World, seconds, turn};
 use crate::delivery::NotAccepted;
-use crate::delivery::acks::Status;
+use crate::delivery::acks::{Config, Status};
 use crate::model::MessageId;
-use crate::store::Refusal;
+use crate::store::{Reason, Refusal};
 
 /// R3, R4: a group send is registered, for each member, before it is sent.
 #[tokio::test(start_paused = true)]
@@ -57,6 +60,22 @@ async fn an_id_is_published_once_and_not_for_another_body() {
     other.body_hash = [1; 16];
     let refused = world.send(other).await.unwrap_err();
     assert_eq!((refused.name(), refused.is_retryable()), ("message_id_reused", false));
+    assert_eq!(client.got().await, ["m1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_learns_from_messages_hears_of_each_once_and_before_it_is_delivered() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    for hash in [0, 0, 1] {
+        let (ear, connection) = (heard.clone(), client.connection.clone());
+        let mut message = world.message("m1", "[{}]");
+        message.body_hash = [hash; 16];
+        message.on_first = Some(Box::new(move || ear.lock().push(connection.waiting().0)));
+        let _ = world.send(message).await;
+    }
+    assert_eq!(*heard.lock(), [0], "not the repetition, not the one that was refused");
     assert_eq!(client.got().await, ["m1"]);
 }
 
@@ -131,4 +150,47 @@ async fn without_a_store_nothing_is_promised() {
     );
     let refused = delivery.publish_acknowledged(world.message("m1", "[]")).await;
     assert!(matches!(refused, Err(NotAccepted::NotConfigured)));
+}
+
+/// A message that expires after so many milliseconds, and goes to a client that is silent.
+async fn silent(world: &World, id: &str, millis: u64) -> Client {
+    let client = world.client("a").await;
+    let mut message = world.message(id, "[{}]");
+    // By the store's clock, which is not the test's.
+    let now = SystemTime::from(world.delivery.now());
+    message.envelope.expires_at = Some(now + Duration::from_millis(millis));
+    world.send(message).await.unwrap();
+    turn().await;
+    client
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_expires_before_its_last_answer_is_due_has_expired_and_is_no_dead_letter() {
+    let config = Config { retry_attempts_max: 0, ack_timeout_ms: 30_500, ..Config::default() };
+    // The sweep comes once a second, so the last answer is due before it.
+    for millis in [30_100, 30_300, 30_490] {
+        let world = World::with(Plan { config: config.clone(), ..Plan::default() }).await;
+        silent(&world, "m1", millis).await;
+        seconds(35).await;
+        let pairs = world.pairs().await;
+        assert_eq!((pairs.expired, pairs.dead), (1, 0), "{millis} ms");
+        assert_eq!(world.metrics.died(Reason::TimedOut), 0, "and nobody counts a death");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_the_end_of_its_time_kills_nothing() {
+    for word in 0..2 {
+        let config = Config { retry_attempts_max: 0, ..Config::default() };
+        let world = World::with(Plan { config, ..Plan::default() }).await;
+        let client = silent(&world, "m1", 500).await;
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        if word == 0 {
+            client.subscription.nack("m1", Some("no"), None);
+        } else {
+            client.subscription.give_up("m1", Some("no"));
+        }
+        let pairs = world.pairs().await;
+        assert_eq!((pairs.expired, pairs.dead), (1, 0));
+    }
 }

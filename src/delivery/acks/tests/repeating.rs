@@ -184,3 +184,37 @@ async fn a_requeued_dead_letter_is_sent_at_once_with_attempts_anew() {
     let pairs = world.pairs().await;
     assert_eq!((pairs.dead, pairs.acknowledged, pairs.targeted()), (0, 1, 1));
 }
+
+/// R2, R8: what was tried before a restart counts after it, for the client and for the budget.
+#[tokio::test(start_paused = true)]
+async fn a_restart_gives_no_attempt_back() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    world.publish("m1").await;
+    seconds(34).await;
+    assert_eq!(retry_counts(&client).await, [0, 1], "one timeout, and one repeat is under way");
+    let world = world.restart().await;
+    let client = world.client("a").await;
+    seconds(600).await;
+    // A process that was killed could not note what was under way.
+    assert_eq!(retry_counts(&client).await, [1, 2, 3]);
+    let dead = world.dead().await;
+    assert_eq!((dead[0].reason, dead[0].attempts.len()), (Reason::TimedOut, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_with_its_connection_before_a_restart_is_a_repeat_after_it() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    world.publish("m1").await;
+    turn().await;
+    client.leave(&world).await;
+    let world = world.restart().await;
+    let client = world.client("a").await;
+    assert_eq!(retry_counts(&client).await, [1]);
+    client.subscription.nack("m1", None, Some(Duration::from_secs(1)));
+    seconds(2).await;
+    assert_eq!(retry_counts(&client).await, [1, 2]);
+    client.ack("m1").await;
+    assert_eq!(world.pairs().await.acknowledged, 1);
+}
