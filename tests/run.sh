@@ -115,6 +115,7 @@ suite_judge() {
   timeout 300 "$PEERS_DIR/aspnet.sh" judge "$url"
   local code=$?
   stop_server
+  node_20 && (cd tests/clients/dotnet && timeout 300 node --test --test-reporter=tap) || code=1
   return "$code"
 }
 

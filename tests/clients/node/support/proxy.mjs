@@ -4,16 +4,18 @@ import { connect, createServer } from "node:net";
 
 export class Proxy {
   static async to(t, url) {
-    const proxy = new Proxy(new URL(url));
+    const proxy = new Proxy(url);
     await new Promise((resolve) => proxy.server.listen(0, "127.0.0.1", resolve));
     t.after(() => proxy.close());
     return proxy;
   }
 
+  /** Links that come from now on go to `target`, which may be changed. */
   constructor(target) {
+    this.target = target;
     this.links = new Set();
     this.cuts = 0;
-    this.server = createServer((near) => this.#link(near, target));
+    this.server = createServer((near) => this.#link(near, new URL(this.target)));
   }
 
   get url() {
