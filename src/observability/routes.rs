@@ -20,6 +20,7 @@ use super::queue::{self, QueueProbe};
 use super::shape;
 use super::statistics;
 use crate::connections::{Connections, Facts};
+use crate::model::TransportKind;
 
 /// What the routes look at.
 pub struct Observed {
@@ -59,6 +60,7 @@ pub fn router(observed: Observed) -> Router {
         .route("/health/signalr/connections/hub/{hub}", get(of_hub))
         .route("/health/signalr/connections/key/{key}", get(of_key))
         .route("/health/signalr/connections/group/{group}", get(of_group))
+        .route("/health/signalr/connections/transport/{transport}", get(of_transport))
         .with_state(Arc::new(observatory))
 }
 
@@ -137,7 +139,9 @@ async fn of_key(State(own): Shared, Path(key): Path<String>, request: Request) -
     {
         return refusal;
     }
-    let Ok(number) = key.parse::<u64>() else { return refused(StatusCode::NOT_FOUND) };
+    let Ok(number) = key.parse::<u64>() else {
+        return refused(StatusCode::NOT_FOUND, "The id of a virtual key is a number.");
+    };
     let is_meant = move |facts: &Facts| facts.caller.claim("virtual_key_id") == Some(&key);
     let (connections, count) = own.list(is_meant, View::OfKey, query).await;
     json_of(&json!({ "virtualKeyId": number, "connections": connections, "count": count }))
@@ -154,18 +158,40 @@ async fn of_group(State(own): Shared, Path(group): Path<String>, request: Reques
     json_of(&json!({ "groupName": group, "connections": connections, "count": count }))
 }
 
+/// Conduit has no such list.
+async fn of_transport(State(own): Shared, Path(name): Path<String>, request: Request) -> Response {
+    let (access, query) = own.judge(request).await;
+    if let Some(refusal) = admin_only(&access) {
+        return refusal;
+    }
+    let mut kinds = TransportKind::ALL.into_iter();
+    let Some(kind) = kinds.find(|kind| kind.name().eq_ignore_ascii_case(&name)) else {
+        let known = TransportKind::ALL.map(TransportKind::name).join(", ");
+        return refused(StatusCode::NOT_FOUND, &format!("The transports are {known}."));
+    };
+    let is_meant = move |facts: &Facts| facts.transport == kind;
+    let (connections, count) = own.list(is_meant, View::OfTransport, query).await;
+    json_of(&json!({ "transportType": kind.name(), "connections": connections, "count": count }))
+}
+
 fn admin_only(access: &Access) -> Option<Response> {
     match access {
         Access::Admin => None,
-        Access::Key(_) => Some(refused(StatusCode::FORBIDDEN)),
-        Access::Nobody => Some(refused(StatusCode::UNAUTHORIZED)),
+        Access::Key(_) => {
+            let own = "This key may list its own connections only.";
+            Some(refused(StatusCode::FORBIDDEN, own))
+        }
+        Access::Nobody => {
+            let key = "A key is needed, in X-API-Key or in Authorization: Bearer.";
+            Some(refused(StatusCode::UNAUTHORIZED, key))
+        }
     }
 }
 
 /// An RFC 9457 problem.
-fn refused(status: StatusCode) -> Response {
+fn refused(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or_default();
-    let problem = json!({ "title": title, "status": status.as_u16() });
+    let problem = json!({ "title": title, "status": status.as_u16(), "detail": detail });
     let mut response = answer(status, "application/problem+json", &problem);
     if status == StatusCode::UNAUTHORIZED {
         let scheme = HeaderValue::from_static("Bearer");

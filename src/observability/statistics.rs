@@ -86,7 +86,7 @@ impl Statistics {
             shape::percent(sums.total_messages_acknowledged, sums.total_messages_sent);
         round_trips.sort();
         let median = round_trips.get(round_trips.len() / 2);
-        sums.median_round_trip_ms = median.map(|median| median.as_secs_f64() * 1_000.0);
+        sums.median_round_trip_ms = median.copied().map(shape::millis);
         sums
     }
 

@@ -88,7 +88,7 @@ async fn open_store(
     let now = SystemTime::now().into();
     let opened =
         tokio::task::spawn_blocking(move || LocalStore::open(settings, metrics, now)).await?;
-    Ok(Some(Arc::new(opened.map_err(|error| format!("the store in {path:?}: {error}"))?)))
+    Ok(Some(Arc::new(opened.map_err(|error| format!("store.path {path:?}: {error}"))?)))
 }
 
 /// The server with its hubs and routes, and the door that closes when it stops.

@@ -29,7 +29,7 @@ use smallvec::SmallVec;
 use super::config::Config;
 use super::dead_letter::DeadKey;
 use super::message::{Content, PairStatus};
-use super::names::{MessageSeq, Moment, SessionKey, SubscriberId};
+use super::names::{MessageSeq, Moment, SessionDigest, SubscriberId};
 use super::receipt::{Counts, Totals};
 use super::record::{DeadRecord, Record, Tried};
 use crate::model::{Audience, HubName, MessageId, Priority, Tenant};
@@ -74,7 +74,7 @@ pub(super) struct Ledger {
     tried: HashMap<DeadKey, Tried>,
     keys: Keys,
     subscribers: HashMap<SubscriberId, Box<Subscriber>>,
-    sessions: HashMap<SessionKey, SubscriberId>,
+    sessions: HashMap<SessionDigest, SubscriberId>,
     /// Sessions per caller.
     callers: HashMap<Arc<str>, usize>,
     /// When subscribers that are away are gone.

@@ -22,7 +22,7 @@ async fn connections_are_counted_by_hub_and_transport_and_no_name_is_told_to_str
     assert_eq!(sums["connectionsByTransport"], json!({ "LongPolling": 1, "WebSockets": 1 }));
     assert_eq!((&sums["totalUsers"], &sums["totalMessagesAcknowledged"]), (&json!(2), &json!(1)));
     assert_eq!(sums["averageConnectionDurationMinutes"], 1.0);
-    for path in ["details", "hub/tasks", "key/1", "group/g"] {
+    for path in ["details", "hub/tasks", "key/1", "group/g", "transport/LongPolling"] {
         let path = format!("/health/signalr/connections/{path}");
         assert_eq!(world.get(&path, None).await.0, StatusCode::UNAUTHORIZED, "{path}");
         assert_eq!(world.get(&path, Some("2")).await.0, StatusCode::FORBIDDEN, "{path}");
@@ -40,8 +40,40 @@ async fn a_key_sees_its_own_connections() {
     assert_eq!((&own["virtualKeyId"], &own["count"]), (&json!(1), &json!(1)));
     assert_eq!(own["connections"][0]["connectionId"], "a");
     assert_eq!(own["connections"][0]["connectionDuration"], "00:01:30");
-    let (status, _) = world.get("/health/signalr/connections/key/x", Some("admin")).await;
-    assert_eq!(status, StatusCode::NOT_FOUND);
+    for unknown in ["key/x", "transport/pigeon"] {
+        let path = format!("/health/signalr/connections/{unknown}");
+        assert_eq!(world.get(&path, Some("admin")).await.0, StatusCode::NOT_FOUND, "{unknown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_are_listed_by_hub_key_group_and_transport() {
+    let world = World::new();
+    let a = world.client("a", "1", TransportKind::WebSockets);
+    let _b = world.client("b", "2", TransportKind::LongPolling);
+    world.delivery.connected(&a.connection).await.unwrap();
+    world.delivery.join(&"tasks".into(), a.connection.id(), &"g".into()).await.unwrap();
+    for (path, name, value, ids) in [
+        ("hub/TASKS", "hubName", json!("TASKS"), &["a", "b"][..]),
+        ("hub/none", "hubName", json!("none"), &[]),
+        ("key/2", "virtualKeyId", json!(2), &["b"]),
+        ("group/g", "groupName", json!("g"), &["a"]),
+        ("group/h", "groupName", json!("h"), &[]),
+        ("transport/longpolling", "transportType", json!("LongPolling"), &["b"]),
+        ("transport/ServerSentEvents", "transportType", json!("ServerSentEvents"), &[]),
+    ] {
+        let path = format!("/health/signalr/connections/{path}");
+        let (_, found) = world.get(&path, Some("admin")).await;
+        assert_eq!((&found[name], &found["count"]), (&value, &json!(ids.len())), "{path}");
+        let listed = found["connections"].as_array().unwrap();
+        let listed: Vec<_> =
+            listed.iter().map(|own| own["connectionId"].as_str().unwrap()).collect();
+        assert_eq!(listed, ids, "{path}");
+    }
+    let (_, group) = world.get("/health/signalr/connections/group/g", Some("admin")).await;
+    assert_eq!((&group["connections"][0]["virtualKeyId"]), &json!(1));
+    let (_, hub) = world.get("/health/signalr/connections/hub/tasks", Some("admin")).await;
+    assert_eq!(hub["connections"][0]["groups"], json!(["g"]));
 }
 
 #[tokio::test(start_paused = true)]

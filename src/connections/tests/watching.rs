@@ -7,6 +7,8 @@ use super::world::{Client, World, frame};
 use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// How exact the monitor's moments are.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A threshold of an hour, a sweep every five minutes, and a client timeout that catches nobody.
 fn world() -> World {
@@ -135,6 +137,47 @@ async fn what_a_connection_did_is_known_to_a_second() {
     client.script.say(Inbound::Data);
     assert_eq!(client.read().await, Read::Data);
     assert!(world.node.facts().next().unwrap().silent <= Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_sign_of_life_counts_and_what_is_written_is_none() {
+    let world = world();
+    let mut client = silent(&world, "a");
+    let silence = || world.node.facts().next().unwrap().silent;
+    let idle = || world.node.facts().next().unwrap().idle;
+    let quiet = async || {
+        tokio::time::sleep(MINUTE).await;
+        assert!(silence() >= MINUTE, "{:?}", silence());
+    };
+    quiet().await;
+    client.connection.send_pong(bytes::Bytes::from_static(b"a ping of its transport"));
+    assert!(silence() <= SECOND, "{:?}", silence());
+    quiet().await;
+    client.connection.ponged(0);
+    assert!(silence() <= SECOND, "{:?}", silence());
+    quiet().await;
+    client.connection.set_polled(true);
+    assert!(silence() <= SECOND, "{:?}", silence());
+    quiet().await;
+    // A message, an ack, a ping of the protocol: all come as bytes.
+    client.script.say(Inbound::Data);
+    assert_eq!(client.read().await, Read::Data);
+    assert!(silence() <= SECOND, "{:?}", silence());
+    quiet().await;
+    client.connection.send(frame("one")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(silence() >= MINUTE && idle() <= SECOND, "{:?}", idle());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_was_active_before_it_came() {
+    let world = world();
+    // The clock of the monitor lags behind by now.
+    tokio::time::sleep(Duration::from_millis(1_900)).await;
+    let client = silent(&world, "a");
+    client.connection.ponged(0);
+    let facts = world.node.facts().next().unwrap();
+    assert_eq!((facts.idle, facts.silent), (facts.age, facts.age));
 }
 
 #[tokio::test(start_paused = true)]

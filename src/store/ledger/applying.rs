@@ -273,7 +273,7 @@ impl Ledger {
             if subscriber.is_session() {
                 hub.add(*id, subscriber);
             } else {
-                hub.know(*id, subscriber);
+                hub.add_lost(*id, subscriber);
             }
         }
         self.committed();

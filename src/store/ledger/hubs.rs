@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::members::MembersBy;
 use super::subscribers::Subscriber;
 use crate::model::{Audience, ConnectionId, GroupName, UserId};
-use crate::store::names::{Identity, SubscriberId};
+use crate::store::names::SubscriberId;
 
 /// The subscribers of one hub.
 #[derive(Default)]
@@ -13,15 +13,17 @@ pub(super) struct Hub {
     /// Those that can be addressed: present, or away within their session's life.
     all: BTreeSet<SubscriberId>,
     groups: MembersBy<GroupName>,
-    /// Also lost connections without a session, that have not been forgotten.
     users: MembersBy<UserId>,
+    /// Lost connections without a session that are owed something: it goes to the next one of their
+    /// user. A user may have very many others, so these are not looked for among them.
+    lost: MembersBy<UserId>,
     connections: HashMap<ConnectionId, SubscriberId>,
 }
 
 impl Hub {
     /// Whether nobody is left.
     pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty() && self.users.is_empty()
+        self.all.is_empty() && self.lost.is_empty()
     }
 
     pub(super) fn add(&mut self, id: SubscriberId, subscriber: &Subscriber) {
@@ -29,21 +31,22 @@ impl Hub {
         for group in subscriber.groups() {
             self.join(id, group);
         }
-        self.know(id, subscriber);
+        if let Some(user) = subscriber.identity.user() {
+            self.users.insert(user, id);
+        }
         if let Some(connection) = &subscriber.connection {
             self.connections.insert(connection.clone(), id);
         }
     }
 
-    /// It can be found by its user, but not addressed.
-    pub(super) fn know(&mut self, id: SubscriberId, subscriber: &Subscriber) {
-        if let Identity::Named(user) = &subscriber.identity {
-            self.users.insert(user, id);
+    /// It cannot be addressed, and leaves something to others of its user.
+    pub(super) fn add_lost(&mut self, id: SubscriberId, subscriber: &Subscriber) {
+        if let Some(user) = subscriber.identity.user() {
+            self.lost.insert(user, id);
         }
     }
 
-    /// It cannot be addressed any more.
-    pub(super) fn hide(&mut self, id: SubscriberId, subscriber: &Subscriber) {
+    pub(super) fn remove(&mut self, id: SubscriberId, subscriber: &Subscriber) {
         self.all.remove(&id);
         for group in subscriber.groups() {
             self.leave(id, group);
@@ -51,12 +54,9 @@ impl Hub {
         if let Some(connection) = &subscriber.connection {
             self.disconnect(id, connection);
         }
-    }
-
-    pub(super) fn remove(&mut self, id: SubscriberId, subscriber: &Subscriber) {
-        self.hide(id, subscriber);
-        if let Identity::Named(user) = &subscriber.identity {
+        if let Some(user) = subscriber.identity.user() {
             self.users.remove(user, id);
+            self.lost.remove(user, id);
         }
     }
 
@@ -78,13 +78,12 @@ impl Hub {
         self.groups.remove(group, id);
     }
 
-    /// All subscribers of a user, also those that cannot be addressed.
-    pub(super) fn namesakes(&self, user: &UserId) -> impl Iterator<Item = SubscriberId> {
+    pub(super) fn of_user(&self, user: &UserId) -> impl Iterator<Item = SubscriberId> {
         self.users.of(user)
     }
 
-    fn of_user(&self, user: &UserId) -> impl Iterator<Item = SubscriberId> {
-        self.users.of(user).filter(|id| self.all.contains(id))
+    pub(super) fn lost_of(&self, user: &UserId) -> impl Iterator<Item = SubscriberId> {
+        self.lost.of(user)
     }
 
     fn excepted(&self, except: &[ConnectionId]) -> BTreeSet<SubscriberId> {

@@ -1,9 +1,9 @@
 //! Subscribers come, join, leave, are lost, and come back: what is decided about them.
 
 use super::Ledger;
-use super::hubs::is_in;
+use super::hubs::{Hub, is_in};
 use super::subscribers::Presence;
-use crate::model::{Audience, ConnectionId, GroupName};
+use crate::model::{Audience, ConnectionId, GroupName, UserId};
 use crate::store::dead_letter::{DeadKey, Reason};
 use crate::store::message::{Ended, PairStatus};
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
@@ -23,7 +23,7 @@ impl Ledger {
 
     pub(in crate::store) fn open(&mut self, open: Open, now: Moment) -> Opened {
         let Open { mut key, connection, mut caller } = open;
-        if let Some(id) = key.client.and_then(|_| self.sessions.get(&key).copied()) {
+        if let Some(id) = key.digest().and_then(|own| self.sessions.get(&own).copied()) {
             return self.reopen(id, connection);
         }
         let mut of_caller = 0;
@@ -171,15 +171,25 @@ impl Ledger {
             return departed;
         }
         if let Some(hub) = self.hubs.get_mut(&subscriber.hub) {
-            hub.hide(id, subscriber);
+            hub.remove(id, subscriber);
+            hub.add_lost(id, subscriber);
         }
-        for heir in self.siblings_of(id).into_iter().filter(|heir| *heir > id) {
-            if self.hand_over(id, heir) > 0 {
-                departed.heirs.push(heir);
-            }
+        if !subscriber.owed.is_empty() {
+            departed.heirs = self.leave_to_heirs(id);
         }
         self.drop_if_idle(id, now);
         departed
+    }
+
+    /// What a lost connection was owed goes to later ones of its user that are in the audience.
+    fn leave_to_heirs(&mut self, id: SubscriberId) -> Vec<SubscriberId> {
+        let Some((user, hub)) = self.user_and_hub_of(id) else { return Vec::new() };
+        let may_inherit = |heir: &SubscriberId| {
+            *heir > id && self.subscribers.get(heir).is_some_and(|heir| !heir.is_session())
+        };
+        let mut heirs: Vec<SubscriberId> = hub.of_user(user).filter(may_inherit).collect();
+        heirs.retain(|heir| self.hand_over(id, *heir) > 0);
+        heirs
     }
 
     pub(in crate::store) fn end(&mut self, id: SubscriberId, now: Moment) -> Vec<Ended> {
@@ -197,32 +207,22 @@ impl Ledger {
         ended
     }
 
-    /// The connections without a session of the same identity on the same hub. Nobody knows who is
-    /// behind anonymous ones.
-    fn siblings_of(&self, id: SubscriberId) -> Vec<SubscriberId> {
-        let Some(own) = self.subscribers.get(&id).filter(|own| !own.is_session()) else {
-            return Vec::new();
-        };
-        let (Some(user), Some(hub)) = (own.identity.user(), self.hubs.get(&own.hub)) else {
-            return Vec::new();
-        };
-        let has_no_session =
-            |id: &SubscriberId| self.subscribers.get(id).is_some_and(|found| !found.is_session());
-        hub.namesakes(user).filter(has_no_session).collect()
-    }
-
-    /// A connection without a session takes over what lost ones of its identity were owed.
+    /// A connection without a session takes over what lost ones of its user were owed.
     fn inherit(&mut self, heir: SubscriberId, now: Moment) -> u64 {
+        let Some((user, hub)) = self.user_and_hub_of(heir) else { return 0 };
+        let lost: Vec<SubscriberId> = hub.lost_of(user).filter(|from| *from < heir).collect();
         let mut adopted = 0;
-        for from in self.siblings_of(heir).into_iter().filter(|from| *from < heir) {
-            let lost =
-                self.subscribers.get(&from).is_some_and(|from| from.presence != Presence::Here);
-            if lost {
-                adopted += self.hand_over(from, heir);
-                self.drop_if_idle(from, now);
-            }
+        for from in lost {
+            adopted += self.hand_over(from, heir);
+            self.drop_if_idle(from, now);
         }
         adopted
+    }
+
+    /// None for an anonymous one: nobody knows who else is behind it.
+    fn user_and_hub_of(&self, id: SubscriberId) -> Option<(&UserId, &Hub)> {
+        let own = self.subscribers.get(&id)?;
+        Some((own.identity.user()?, self.hubs.get(&own.hub)?))
     }
 
     /// What the heir is in the audience of, and was never owed itself.

@@ -129,8 +129,8 @@ impl Ledger {
             let (client, groups) = (key.client, groups.into_iter().collect());
             subscriber.rest = Some(Box::new(Rest { client, caller: caller.clone(), groups }));
         }
-        if key.client.is_some() {
-            self.sessions.insert(key.clone(), id);
+        if let Some(session) = key.digest() {
+            self.sessions.insert(session, id);
             *self.callers.entry(caller).or_default() += 1;
         }
         (subscriber.hub, subscriber.identity) = (key.hub, key.identity);
@@ -202,9 +202,10 @@ impl Ledger {
                 self.hubs.remove(&subscriber.hub);
             }
         }
-        let key = subscriber.key();
-        if key.client.is_some() && self.sessions.get(&key) == Some(&id) {
-            self.sessions.remove(&key);
+        if let Some(session) = subscriber.key().digest()
+            && self.sessions.get(&session) == Some(&id)
+        {
+            self.sessions.remove(&session);
             let caller = subscriber.caller();
             if let Some(count) = self.callers.get_mut(&caller) {
                 *count -= 1;
@@ -226,5 +227,16 @@ impl Ledger {
 
     pub(super) fn hub_name(&self, hub: HubName) -> HubName {
         self.hubs.get_key_value(&hub).map_or(hub, |(name, _)| name.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_every_idle_connection_is_small() {
+        // In a box of its own: 112 bytes of the allocator.
+        assert!(size_of::<Subscriber>() <= 104, "{}", size_of::<Subscriber>());
     }
 }

@@ -4,7 +4,6 @@
 //! Each of these does what its namesake does, or hands the question back when the log has to know.
 
 use super::Ledger;
-use super::subscribers::Presence;
 use crate::model::{ConnectionId, GroupName, HubName};
 use crate::store::names::{Identity, Moment, SubscriberId};
 use crate::store::session::{Departed, Joined, Open, Opened};
@@ -51,9 +50,6 @@ impl Ledger {
     /// Whether a lost connection of this identity may leave something to the next one.
     fn has_heritage(&self, hub: &HubName, identity: &Identity) -> bool {
         let (Some(user), Some(hub)) = (identity.user(), self.hubs.get(hub)) else { return false };
-        hub.namesakes(user).any(|id| {
-            let found = self.subscribers.get(&id);
-            found.is_some_and(|own| !own.is_session() && own.presence != Presence::Here)
-        })
+        hub.lost_of(user).next().is_some()
     }
 }
