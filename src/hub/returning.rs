@@ -15,8 +15,7 @@ use crate::protocol::Event;
 const GAP: &str = "gap";
 const TOO_SLOW: &str = "Connection closed: the client reads too slowly.";
 
-/// Puts a returning session back into its groups, each after its guard was asked again. From here
-/// on, what is new waits aside when something is owed.
+/// Puts a returning session back into its groups, each after its guard was asked again.
 pub(super) async fn restore<H: Hub>(seat: &Arc<Seat<H>>) -> HubResult<()> {
     let Some(own) = seat.core.subscription() else { return Ok(()) };
     for group in own.groups.iter() {
@@ -34,14 +33,13 @@ pub(super) async fn restore<H: Hub>(seat: &Arc<Seat<H>>) -> HubResult<()> {
 /// Sends what is owed in order of acceptance, then lets in what is new, and says what was lost.
 pub(super) async fn replay(core: &Core) {
     let Some(own) = core.subscription() else { return };
-    if own.owed == 0 {
-        own.begin();
-    } else {
-        own.replay().await;
+    if !own.catches_up {
+        return;
     }
+    own.replay().await;
     tell_gap(core, own, own.take_gap(), None).await;
     // An error: nobody is there any more.
-    let Ok(lost) = core.let_in().await else { return };
+    let Ok(lost) = core.let_in(own).await else { return };
     match lost {
         0 => {}
         _ if own.is_session => tell_gap(core, own, Some(Gap::CatchingUp), Some(lost)).await,

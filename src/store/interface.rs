@@ -142,6 +142,9 @@ pub trait Store: Send + Sync + 'static {
     /// How much the subscriber is owed.
     fn owed_count(&self, subscriber: SubscriberId) -> Answer<u64>;
 
+    /// The newest message that anybody may see.
+    fn newest(&self) -> Answer<MessageSeq>;
+
     /// A message of which something is owed or dead.
     fn message(&self, seq: MessageSeq) -> Answer<Option<Owed>>;
 

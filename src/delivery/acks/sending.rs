@@ -49,7 +49,7 @@ impl Courier {
         if self.is_held_by_key(desk, seq) {
             return true;
         }
-        let Desk { flights, link, appended, blocked, .. } = desk;
+        let Desk { flights, link, blocked, .. } = desk;
         let (Some(flight), Some(link)) = (flights.get_mut(&seq), link) else { return true };
         if flight.pair.state() != State::Owed {
             return true;
@@ -66,11 +66,6 @@ impl Courier {
         let next = match flight.message.frame(link.protocol, link.mode, attempts, &self.hub) {
             Ok(frame) => match link.connection.give(&frame) {
                 Given::Queued => {
-                    *appended += 1;
-                    flight.last = *appended;
-                    if flight.first == 0 {
-                        flight.first = *appended;
-                    }
                     if attempts > 0 {
                         self.policy.metrics.repeats.inc();
                     }
@@ -133,7 +128,7 @@ impl Courier {
         self.send_again(&mut desk, errands);
         self.plan(&mut desk, errands);
         desk.loading = false;
-        if !desk.behind || !desk.wants_load(&self.policy) {
+        if desk.is_caught_up() || !desk.wants_load(&self.policy) {
             return None;
         }
         let page = match desk.breaker.permit(Instant::now()) {
@@ -177,7 +172,7 @@ impl Courier {
 
     fn take_one(&self, desk: &mut Desk, read: Read, errands: &mut Errands) -> bool {
         let seq = read.0.seq;
-        if desk.breaker.holds() || desk.is_full(&self.policy) {
+        if desk.stops_before(seq) || desk.breaker.holds() || desk.is_full(&self.policy) {
             return false;
         }
         let sent = if desk.flights.contains_key(&seq) {
@@ -212,6 +207,9 @@ impl Courier {
         }
         for read in page {
             let seq = read.0.seq;
+            if desk.stops_before(seq) {
+                break;
+            }
             let state = desk.flights.get(&seq).map(|flight| flight.pair.state());
             let sent = match state {
                 None => self.send_new(&mut desk, read, errands),

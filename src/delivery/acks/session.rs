@@ -21,6 +21,7 @@ use crate::store::{
 const REPLACED: &str = "Connection closed: the same client has connected again.";
 /// How long a replay may take before its client's live messages begin. What is left follows.
 const REPLAY_MAX: Duration = Duration::from_secs(10);
+const REPLAY_LOOK_FIRST: Duration = Duration::from_millis(1);
 const REPLAY_LOOK: Duration = Duration::from_millis(20);
 /// What stock JavaScript clients answer when no handler returned anything, and when several did.
 const NO_RESULT: [&str; 2] =
@@ -61,6 +62,9 @@ pub struct Subscription {
     pub is_new: bool,
     /// How much it was owed when it came.
     pub owed: u64,
+    /// Whether it is sent what it is owed first, while what is new waits aside: for every client
+    /// that has been here before. To be followed by [`Subscription::let_in`].
+    pub catches_up: bool,
 }
 
 impl Delivery {
@@ -84,6 +88,10 @@ impl Delivery {
             caller,
         };
         let opened = acks.store.open(open, acks.now()).await?;
+        let catches_up = !opened.is_new || opened.owed > 0;
+        if catches_up {
+            connection.keep_aside();
+        }
         let (courier, before, errands) = {
             let mut couriers = acks.couriers.write();
             let made = || Courier::new(opened.subscriber, acks.policy.clone(), hub);
@@ -94,6 +102,10 @@ impl Delivery {
             (courier, before, errands)
         };
         acks.run_errands(&courier, errands);
+        // What is accepted from here on finds the courier.
+        if catches_up && let Ok(newest) = acks.store.newest().await {
+            courier.live_after(connection, newest);
+        }
         // Also one that has not finished its greeting, and stands in no registry yet.
         if let Some(old) = before {
             acks.by_connection.write().remove(old.id());
@@ -115,6 +127,7 @@ impl Delivery {
             is_session: opened.session,
             is_new: opened.is_new,
             owed: opened.owed,
+            catches_up,
         }))
     }
 
@@ -212,11 +225,14 @@ impl Subscription {
         let caught_up = async {
             // Reading from memory takes one turn.
             tokio::task::yield_now().await;
+            let mut look = REPLAY_LOOK_FIRST;
             while self.courier.desk.lock().is_replaying(self.connection.id()) {
-                tokio::time::sleep(REPLAY_LOOK).await;
+                tokio::time::sleep(look).await;
+                look = REPLAY_LOOK.min(look * 2);
             }
         };
         let _ = tokio::time::timeout(REPLAY_MAX, caught_up).await;
+        self.withdraw();
     }
 
     /// As [`Subscription::replay`], for somebody who waits for nothing.

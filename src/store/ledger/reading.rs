@@ -89,6 +89,11 @@ impl Ledger {
         self.tried.get(&key).map(|tried| tried.spent).unwrap_or_default()
     }
 
+    /// The newest message that is durable.
+    pub(in crate::store) fn newest_visible(&self) -> MessageSeq {
+        self.durable
+    }
+
     /// Who is owed a message.
     pub(in crate::store) fn owing(&self, seq: MessageSeq) -> Vec<SubscriberId> {
         let message = self.visible(seq);

@@ -137,6 +137,10 @@ impl Store for LocalStore {
         self.read(|ledger| ledger.owed_count(subscriber))
     }
 
+    fn newest(&self) -> Answer<MessageSeq> {
+        self.read(|ledger| ledger.newest_visible())
+    }
+
     fn message(&self, seq: MessageSeq) -> Answer<Option<Owed>> {
         let read = self.read_whole(|ledger| ledger.message(seq).into_iter().collect());
         async move { Ok(read.await?.pop()) }.boxed()
