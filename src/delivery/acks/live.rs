@@ -7,6 +7,7 @@
 //! all that comes after it, waits in the store until then.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::courier::{Courier, Desk, Errands, Flight};
 use super::hub::DeliveryOrder;
@@ -15,6 +16,11 @@ use super::session::Subscription;
 use crate::connections::{Connection, PutAside, SendError};
 use crate::delivery::pair::{Event, Pair, State};
 use crate::store::{MessageSeq, Spent};
+
+/// How long a replay may take before its client's live messages begin. What is left follows.
+const REPLAY_MAX: Duration = Duration::from_secs(10);
+const REPLAY_LOOK_FIRST: Duration = Duration::from_millis(1);
+const REPLAY_LOOK: Duration = Duration::from_millis(20);
 
 /// What a courier knows while its client catches up.
 pub(super) struct Live {
@@ -146,9 +152,27 @@ impl Courier {
 }
 
 impl Subscription {
-    /// What was put aside because all that was owed goes first.
-    pub(super) fn withdraw(&self) {
+    /// Groups are settled: what is owed is appended now, in order of acceptance. Completes when
+    /// nothing more is owed, the outbox is full, or after ten seconds; live messages may follow.
+    pub async fn replay(&self) {
+        self.begin();
+        let caught_up = async {
+            // Reading from memory takes one turn.
+            tokio::task::yield_now().await;
+            let mut look = REPLAY_LOOK_FIRST;
+            while self.courier.desk.lock().is_replaying(self.connection.id()) {
+                tokio::time::sleep(look).await;
+                look = REPLAY_LOOK.min(look * 2);
+            }
+        };
+        let _ = tokio::time::timeout(REPLAY_MAX, caught_up).await;
         self.courier.withdraw(&self.connection);
+    }
+
+    /// As [`Subscription::replay`], for somebody who waits for nothing.
+    pub fn begin(&self) {
+        let errands = self.courier.begin(&self.connection);
+        self.acks.run_errands(&self.courier, errands);
     }
 
     /// What is new, and waited while the client was sent what it was owed, follows that as fast as

@@ -1,5 +1,6 @@
 //! A message in memory: shared by all who are being sent it, encoded once per way of saying it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Weak};
@@ -73,8 +74,8 @@ impl Message {
                 encode::invocation(protocol, None, &facts.target, &told)?
             }
             AckMode::Result => {
-                let id = Some(self.id.as_str());
-                encode::invocation(protocol, id, &facts.target, &facts.arguments)?
+                let id = invocation_id(self.id.as_str());
+                encode::invocation(protocol, Some(&id), &facts.target, &facts.arguments)?
             }
             AckMode::None => encode::invocation(protocol, None, &facts.target, &facts.arguments)?,
         };
@@ -124,6 +125,27 @@ impl Message {
 impl Drop for Message {
     fn drop(&mut self) {
         self.shelf.forget(self.seq, &self.id);
+    }
+}
+
+/// Begins the invocation ids of messages whose own id is a number. Clients number their calls and
+/// streams, so such an id would name one of those, too; and no message id has this character.
+const NUMBERED: &str = "m#";
+
+fn is_number(id: &str) -> bool {
+    id.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Under which id a client is asked for the result of its handlers (mode `result`).
+fn invocation_id(id: &str) -> Cow<'_, str> {
+    if is_number(id) { format!("{NUMBERED}{id}").into() } else { id.into() }
+}
+
+/// Which message an answer is about; none for a number, which names something of the client's own.
+pub(super) fn message_of(invocation: &str) -> Option<&str> {
+    match invocation.strip_prefix(NUMBERED) {
+        Some(id) => Some(id),
+        None => Some(invocation).filter(|id| !is_number(id)),
     }
 }
 

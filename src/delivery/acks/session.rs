@@ -8,6 +8,7 @@ use super::answering::Word;
 use super::courier::{Courier, Errands};
 use super::engine::Acks;
 use super::hub::AckMode;
+use super::message::message_of;
 use crate::connections::{Connection, End, Witness};
 use crate::delivery::outlet::{Delivery, DeliveryError};
 use crate::delivery::pair::{State, Why};
@@ -19,10 +20,6 @@ use crate::store::{
 
 /// What the client of a replaced connection is told.
 const REPLACED: &str = "Connection closed: the same client has connected again.";
-/// How long a replay may take before its client's live messages begin. What is left follows.
-const REPLAY_MAX: Duration = Duration::from_secs(10);
-const REPLAY_LOOK_FIRST: Duration = Duration::from_millis(1);
-const REPLAY_LOOK: Duration = Duration::from_millis(20);
 /// What stock JavaScript clients answer when no handler returned anything, and when several did.
 const NO_RESULT: [&str; 2] =
     ["Client didn't provide a result.", "Client provided multiple results."];
@@ -218,29 +215,6 @@ impl Subscription {
         Ok(())
     }
 
-    /// Groups are settled: what is owed is appended now, in order of acceptance. Completes when
-    /// nothing more is owed, the outbox is full, or after ten seconds; live messages may follow.
-    pub async fn replay(&self) {
-        self.begin();
-        let caught_up = async {
-            // Reading from memory takes one turn.
-            tokio::task::yield_now().await;
-            let mut look = REPLAY_LOOK_FIRST;
-            while self.courier.desk.lock().is_replaying(self.connection.id()) {
-                tokio::time::sleep(look).await;
-                look = REPLAY_LOOK.min(look * 2);
-            }
-        };
-        let _ = tokio::time::timeout(REPLAY_MAX, caught_up).await;
-        self.withdraw();
-    }
-
-    /// As [`Subscription::replay`], for somebody who waits for nothing.
-    pub fn begin(&self) {
-        let errands = self.courier.begin(&self.connection);
-        self.acks.run_errands(&self.courier, errands);
-    }
-
     /// The client has handled a message. False when it was never owed it, or speaks for another.
     pub async fn ack(&self, id: &str) -> Result<bool, StoreError> {
         if self.say(id, Word::Acked, None) {
@@ -303,6 +277,7 @@ impl Subscription {
     /// The client completed an invocation that is a message (mode `result`). False when it is none
     /// that is on its way to it.
     pub fn completed(&self, id: &str, outcome: &Outcome) -> bool {
+        let Some(id) = message_of(id) else { return false };
         match outcome {
             Outcome::Void | Outcome::Value(_) => self.say(id, Word::Acked, None),
             Outcome::Error(text) if NO_RESULT.contains(&&**text) => {
@@ -323,7 +298,10 @@ impl Subscription {
             Outcome::Error(text) if NO_RESULT.contains(&&**text) => store::Outcome::Unconfirmed,
             Outcome::Error(_) => return Ok(false),
         };
-        self.settle_elsewhere(id, settled).await
+        match message_of(id) {
+            Some(id) => self.settle_elsewhere(id, settled).await,
+            None => Ok(false),
+        }
     }
 
     fn say(&self, id: &str, word: Word, text: Option<&str>) -> bool {
