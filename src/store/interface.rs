@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use super::config::Mode;
 use super::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target};
 use super::health::Health;
-use super::message::{Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept};
+use super::message::{Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept, Which};
 use super::names::{MessageSeq, Moment, SubscriberId};
 use super::receipt::{Receipt, Stats};
 use super::session::{Departed, Joined, Open, Opened};
@@ -148,9 +148,9 @@ pub trait Store: Send + Sync + 'static {
     /// A message of which something is owed or dead.
     fn message(&self, seq: MessageSeq) -> Answer<Option<Owed>>;
 
-    /// Where the subscriber's pair of a message id is, the newest when there are several. None when
-    /// it never was for it, or the receipt is gone.
-    fn status(&self, subscriber: SubscriberId, id: MessageId) -> Answer<Option<PairStatus>>;
+    /// Where the subscriber's pair of a message is. None when it never was for it, or the receipt is
+    /// gone.
+    fn status(&self, subscriber: SubscriberId, message: Which) -> Answer<Option<PairStatus>>;
 
     /// What became of the messages of an id: of one tenant, or of all.
     fn receipts(&self, id: MessageId, tenant: Option<Tenant>) -> Answer<Vec<Receipt>>;

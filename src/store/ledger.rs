@@ -97,6 +97,8 @@ struct Message {
     audience: Audience,
     priority: Priority,
     critical: bool,
+    /// Another message of its id was known on its hub when it was accepted.
+    is_namesake: bool,
     accepted_at: Moment,
     /// From when on its age counts: its acceptance, or its last requeue.
     age_from: Moment,

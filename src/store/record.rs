@@ -139,6 +139,7 @@ pub(super) struct MessageRecord {
     pub(super) dead: Vec<(SubscriberId, DeadRecord)>,
     /// Owed pairs that were tried in vain.
     pub(super) tried: Vec<(SubscriberId, Tried)>,
+    pub(super) is_namesake: bool,
 }
 
 /// What was tried in vain for a pair that is owed.
@@ -168,6 +169,7 @@ pub(super) struct ReceiptRecord {
     pub(super) settled_at: Moment,
     pub(super) counts: Counts,
     pub(super) pairs: Vec<(SubscriberId, PairStatus)>,
+    pub(super) is_namesake: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

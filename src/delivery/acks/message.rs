@@ -13,7 +13,7 @@ use crate::connections::Frame;
 use crate::delivery::lanes::Lane;
 use crate::model::{MessageId, Tenant};
 use crate::protocol::{EncodeError, Field, FieldPlace, Protocol, RawArguments, encode};
-use crate::store::{Encoding, MessageSeq, Moment, NewMessage, Owed, Spent};
+use crate::store::{Accepted, Encoding, MessageSeq, Moment, NewMessage, Owed, Spent, Which};
 
 /// Encodings that are kept of one message. A straggler's retry counts must not pile up.
 const FRAMES_MAX: usize = 6;
@@ -21,6 +21,7 @@ const FRAMES_MAX: usize = 6;
 /// One message on its way.
 pub(super) struct Message {
     pub(super) seq: MessageSeq,
+    /// What clients call it: its id, unless that is another's, too.
     pub(super) id: MessageId,
     pub(super) tenant: Tenant,
     pub(super) lane: Lane,
@@ -149,6 +150,23 @@ pub(super) fn message_of(invocation: &str) -> Option<&str> {
     }
 }
 
+/// Stands between the id of a namesake and its place; no message id has this character.
+const PLACE: char = '~';
+
+/// What clients call a message. Of two of the same id, as two tenants may use it, a word of a client
+/// must mean one, and a client that remembers ids must not take one for the other.
+fn name_of(id: MessageId, seq: MessageSeq, is_namesake: bool) -> MessageId {
+    if is_namesake { MessageId::from(&*format!("{id}{PLACE}{seq}")) } else { id }
+}
+
+/// Which message a client means; none when nothing can be called so.
+pub(super) fn which(name: &str) -> Option<Which> {
+    match name.rsplit_once(PLACE) {
+        Some((_id, seq)) => Some(Which::Seq(MessageSeq(seq.parse().ok()?))),
+        None => MessageId::parse(name).ok().map(Which::Id),
+    }
+}
+
 /// The mark of a message's frames. Places begin with 1; a store that says 0 would share a mark.
 pub(super) fn mark_of(seq: MessageSeq) -> NonZeroU64 {
     NonZeroU64::new(seq.0).unwrap_or(NonZeroU64::MIN)
@@ -168,7 +186,7 @@ pub(super) struct Shelf {
 #[derive(Default)]
 struct Inner {
     by_seq: HashMap<MessageSeq, Weak<Message>>,
-    /// Two tenants may use the same id.
+    /// On two hubs the same id may be used.
     by_id: HashMap<MessageId, SmallVec<[MessageSeq; 1]>>,
 }
 
@@ -176,12 +194,14 @@ impl Shelf {
     /// A message that was just accepted.
     pub(super) fn accepted(
         self: &Arc<Self>,
-        seq: MessageSeq,
+        accepted: &Accepted,
         new: &NewMessage,
         now: Moment,
     ) -> Arc<Message> {
+        let Accepted { seq, is_namesake, .. } = *accepted;
         self.share(seq, || Owed {
             seq,
+            is_namesake,
             id: new.id.clone(),
             tenant: new.tenant.clone(),
             hub: new.hub.clone(),
@@ -221,7 +241,7 @@ impl Shelf {
         };
         Message {
             seq: owed.seq,
-            id: owed.id,
+            id: name_of(owed.id, owed.seq, owed.is_namesake),
             tenant: owed.tenant,
             lane: Lane::of(owed.priority),
             expires_at: owed.expires_at,

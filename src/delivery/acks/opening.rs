@@ -12,13 +12,13 @@ use tokio::time::Instant;
 use super::answering::Word;
 use super::engine::Acks;
 use super::hub::AckMode;
+use super::message::which;
 use super::session::Subscription;
 use crate::connections::{Connection, End};
 use crate::delivery::outlet::{Delivery, DeliveryError};
-use crate::model::MessageId;
 use crate::protocol::Protocol;
 use crate::store::{
-    ClientKey, Identity, MessageSeq, Outcome, SessionKey, Settle, StoreError, SubscriberId, Which,
+    ClientKey, Identity, MessageSeq, Outcome, SessionKey, Settle, StoreError, SubscriberId,
 };
 
 /// What a client brings with it.
@@ -154,8 +154,8 @@ impl Subscription {
             let places = self.acks.shelf.places(id);
             if self.courier.state_of(&places).is_some() {
                 flying.extend(places);
-            } else if let Ok(id) = MessageId::parse(id) {
-                let (subscriber, message) = (self.courier.subscriber, Which::Id(id));
+            } else if let Some(message) = which(id) {
+                let subscriber = self.courier.subscriber;
                 elsewhere.push(Settle { subscriber, message, outcome: Outcome::Acknowledged });
             }
         }

@@ -8,15 +8,13 @@ use super::answering::Word;
 use super::courier::{Courier, Errands};
 use super::engine::Acks;
 use super::hub::AckMode;
-use super::message::message_of;
+use super::message::{message_of, which};
 use crate::connections::{Connection, End, Witness};
 use crate::delivery::outlet::{Delivery, DeliveryError};
 use crate::delivery::pair::{State, Why};
-use crate::model::{ConnectionId, GroupName, MessageId};
+use crate::model::{ConnectionId, GroupName};
 use crate::protocol::{Outcome, Protocol};
-use crate::store::{
-    self, Joined, Open, PairStatus, SessionKey, Settle, StoreError, SubscriberId, Which,
-};
+use crate::store::{self, Joined, Open, PairStatus, SessionKey, Settle, StoreError, SubscriberId};
 
 /// What the client of a replaced connection is told.
 const REPLACED: &str = "Connection closed: the same client has connected again.";
@@ -265,7 +263,8 @@ impl Subscription {
             return Ok(status);
         }
         self.acks.settler.hurry(&*self.acks.store, self.acks.now());
-        let kept = self.acks.store.status(self.courier.subscriber, MessageId::from(id)).await?;
+        let Some(message) = which(id) else { return Ok(None) };
+        let kept = self.acks.store.status(self.courier.subscriber, message).await?;
         Ok(kept.map(|status| match status {
             PairStatus::Owed => Status::Pending,
             PairStatus::Acknowledged | PairStatus::Unconfirmed => Status::Acknowledged,
@@ -331,7 +330,7 @@ impl Subscription {
         if !self.courier.desk.lock().is_linked_to(self.connection.id()) {
             return Ok(false);
         }
-        let message = Which::Id(MessageId::from(id));
+        let Some(message) = which(id) else { return Ok(false) };
         let subscriber = self.courier.subscriber;
         let acknowledges = outcome == store::Outcome::Acknowledged;
         let settle = Settle { subscriber, message, outcome };

@@ -168,6 +168,7 @@ impl Ledger {
                 settled_at: message.settled_at.unwrap_or(message.accepted_at),
                 counts: message.counts,
                 pairs,
+                is_namesake: message.is_namesake,
             })));
         }
         let of = |status| message.subscribers_with(status).into_iter();
@@ -196,6 +197,7 @@ impl Ledger {
             pairs,
             dead: dead.collect(),
             tried: tried.collect(),
+            is_namesake: message.is_namesake,
         })))
     }
 }

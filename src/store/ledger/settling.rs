@@ -36,12 +36,14 @@ impl Ledger {
         ended
     }
 
-    fn keys_named(&self, subscriber: SubscriberId, message: &Which) -> Vec<DeadKey> {
+    pub(super) fn keys_named(&self, subscriber: SubscriberId, message: &Which) -> Vec<DeadKey> {
         match message {
             Which::Seq(seq) => vec![DeadKey { seq: *seq, subscriber }],
             Which::Id(id) => {
-                let seqs = self.ids.get(id).into_iter().flatten();
-                seqs.map(|&seq| DeadKey { seq, subscriber }).collect()
+                let seqs = self.ids.get(id).into_iter().flatten().copied();
+                let own =
+                    |seq: &MessageSeq| self.messages.get(seq).is_some_and(|own| !own.is_namesake);
+                seqs.filter(own).map(|seq| DeadKey { seq, subscriber }).collect()
             }
         }
     }

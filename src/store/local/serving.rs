@@ -11,7 +11,9 @@ use crate::store::config::Mode;
 use crate::store::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target};
 use crate::store::health::Health;
 use crate::store::interface::{Answer, Store, StoreError};
-use crate::store::message::{Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept};
+use crate::store::message::{
+    Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept, Which,
+};
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::receipt::{Receipt, Stats};
 use crate::store::session::{Departed, Joined, Open, Opened};
@@ -146,8 +148,8 @@ impl Store for LocalStore {
         async move { Ok(read.await?.pop()) }.boxed()
     }
 
-    fn status(&self, subscriber: SubscriberId, id: MessageId) -> Answer<Option<PairStatus>> {
-        self.read(|ledger| ledger.status(subscriber, &id))
+    fn status(&self, subscriber: SubscriberId, message: Which) -> Answer<Option<PairStatus>> {
+        self.read(|ledger| ledger.status(subscriber, &message))
     }
 
     fn receipts(&self, id: MessageId, tenant: Option<Tenant>) -> Answer<Vec<Receipt>> {

@@ -118,6 +118,7 @@ fn message(r: &mut Reader<'_>) -> Option<MessageRecord> {
             let subscriber = subscriber(r)?;
             Some((subscriber, Tried { attempts: attempts(r)?, spent: spent(r)? }))
         })?,
+        is_namesake: r.flag()?,
     })
 }
 
@@ -139,6 +140,7 @@ fn receipt(r: &mut Reader<'_>) -> Option<ReceiptRecord> {
             purged: r.u64()?,
         },
         pairs: r.list(pair)?,
+        is_namesake: r.flag()?,
     })
 }
 

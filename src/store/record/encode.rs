@@ -148,6 +148,7 @@ fn message_to(w: &mut Writer<'_>, message: &MessageRecord, kind: u8) -> u8 {
         attempts_to(w, &tried.attempts);
         spent_to(w, tried.spent);
     });
+    w.u8(u8::from(message.is_namesake));
     kind
 }
 
@@ -164,6 +165,7 @@ fn receipt_to(w: &mut Writer<'_>, receipt: &ReceiptRecord) -> u8 {
         w.u64(count);
     }
     w.list(receipt.pairs.iter(), pair_to);
+    w.u8(u8::from(receipt.is_namesake));
     8
 }
 
