@@ -36,7 +36,7 @@ use journal::Journal;
 use keys::Keys;
 use snapshots::Snapshots;
 use subscribers::{Siblings, Subscriber};
-use usage::Usage;
+use usage::{Targets, Usage};
 
 pub(super) use journal::{FRAME_HEADER, Frame, MARKER, Place, SegmentNumber, mended};
 pub(super) use keeping::AtHome;
@@ -80,6 +80,7 @@ pub(super) struct Ledger {
     leaving: BTreeSet<(Moment, SubscriberId)>,
     hubs: HashMap<HubName, Hub>,
     usage: Usage,
+    targets: Targets,
     totals: Totals,
     snapshots: Snapshots,
     /// Subscribers whose first record is not durable yet.
@@ -94,6 +95,8 @@ struct Message {
     id: MessageId,
     tenant: Tenant,
     hub: HubName,
+    /// The event's name, which its receipt knows when its content is gone.
+    target: Arc<str>,
     audience: Audience,
     priority: Priority,
     critical: bool,
@@ -169,6 +172,7 @@ impl Ledger {
             leaving: BTreeSet::new(),
             hubs: HashMap::new(),
             usage: Usage::default(),
+            targets: Targets::default(),
             totals: Totals::default(),
             snapshots: Snapshots::default(),
             introduced: Vec::new(),

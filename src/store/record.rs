@@ -164,6 +164,7 @@ pub(super) struct ReceiptRecord {
     pub(super) id: MessageId,
     pub(super) tenant: Tenant,
     pub(super) hub: HubName,
+    pub(super) target: Arc<str>,
     pub(super) accepted_at: Moment,
     pub(super) expires_at: Option<Moment>,
     pub(super) settled_at: Moment,

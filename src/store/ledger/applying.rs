@@ -112,7 +112,9 @@ impl Ledger {
         }
     }
 
-    fn insert_message(&mut self, record: MessageRecord, place: Option<Place>) {
+    fn insert_message(&mut self, mut record: MessageRecord, place: Option<Place>) {
+        let target = self.targets.shared(record.content.target);
+        record.content.target = target.clone();
         let seq = record.seq;
         let mut counts = Counts::default();
         for (_, status) in &record.pairs {
@@ -129,6 +131,7 @@ impl Ledger {
             tenant: self.usage.name(record.tenant),
             hub: self.hub_name(record.hub),
             id: record.id,
+            target,
             audience: record.audience,
             priority: record.priority,
             critical: record.critical,
@@ -180,6 +183,7 @@ impl Ledger {
             tenant: self.usage.name(record.tenant),
             hub: self.hub_name(record.hub),
             id: record.id,
+            target: self.targets.shared(record.target),
             audience: crate::model::Audience::Groups(Vec::new()),
             priority: crate::model::Priority::default(),
             critical: false,

@@ -166,6 +166,7 @@ impl Ledger {
             id: message.id.clone(),
             tenant: message.tenant.clone(),
             hub: message.hub.clone(),
+            target: message.target.clone(),
             accepted_at: message.accepted_at,
             expires_at: message.expires_at,
             settled_at: message.settled_at,

@@ -128,6 +128,7 @@ fn receipt(r: &mut Reader<'_>) -> Option<ReceiptRecord> {
         id: MessageId::from(r.text()?),
         tenant: Tenant::from(r.text()?),
         hub: HubName::from(r.text()?),
+        target: r.shared()?,
         accepted_at: r.moment()?,
         expires_at: r.maybe(Reader::moment)?,
         settled_at: r.moment()?,

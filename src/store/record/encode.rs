@@ -157,6 +157,7 @@ fn receipt_to(w: &mut Writer<'_>, receipt: &ReceiptRecord) -> u8 {
     w.text(receipt.id.as_str());
     w.text(receipt.tenant.as_str());
     w.text(receipt.hub.as_str());
+    w.text(&receipt.target);
     w.u64(receipt.accepted_at.0);
     w.maybe(receipt.expires_at, |w, at| w.u64(at.0));
     w.u64(receipt.settled_at.0);

@@ -111,6 +111,7 @@ fn old_files_go_and_what_is_still_needed_moves_on() {
     assert_eq!(world.owed(b)[0].content, large("dead", 50).content);
     assert_eq!(world.dead()[0].content, large("dead", 50).content);
     assert_eq!(world.status(a, "m3"), Some(PairStatus::Acknowledged), "from its receipt");
+    assert_eq!(&*world.receipt("m3").unwrap().target, "News", "which knows its name");
     assert_eq!(world.wait(world.store.snapshot("t".into())).unwrap(), "half");
     assert!(matches!(world.offer(large("m3", 100)), Acceptance::Duplicate { .. }));
 }
