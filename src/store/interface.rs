@@ -193,6 +193,15 @@ pub trait Store: Send + Sync + 'static {
     /// Throws up to `limit` dead letters away that fit. What is left out, is over the limit.
     fn purge(&self, filter: DeadFilter, limit: usize, now: Moment) -> Answer<Vec<Ended>>;
 
+    // Bookmarks.
+
+    /// Keeps how far a reader of ends has come. There are few readers; when there are too many, the
+    /// one that is farthest back goes.
+    fn keep_bookmark(&self, reader: Arc<str>, place: Moment) -> Answer<()>;
+
+    /// How far a reader has come.
+    fn bookmark(&self, reader: Arc<str>) -> Answer<Option<Moment>>;
+
     // Snapshots.
 
     /// Keeps the last snapshot of a task. The oldest go when there are too many; one too large for

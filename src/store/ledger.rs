@@ -6,6 +6,7 @@
 
 mod accepting;
 mod applying;
+mod bookmarks;
 mod hubs;
 mod journal;
 mod keeping;
@@ -31,6 +32,7 @@ use super::names::{MessageSeq, Moment, SessionKey, SubscriberId};
 use super::receipt::{Counts, Totals};
 use super::record::{DeadRecord, Record, Tried};
 use crate::model::{Audience, HubName, MessageId, Priority, Tenant};
+use bookmarks::Bookmarks;
 use hubs::Hub;
 use journal::Journal;
 use keys::Keys;
@@ -83,6 +85,7 @@ pub(super) struct Ledger {
     targets: Targets,
     totals: Totals,
     snapshots: Snapshots,
+    bookmarks: Bookmarks,
     /// Subscribers whose first record is not durable yet.
     introduced: Vec<SubscriberId>,
     /// Which messages and keys have their newest full record in which file.
@@ -175,6 +178,7 @@ impl Ledger {
             targets: Targets::default(),
             totals: Totals::default(),
             snapshots: Snapshots::default(),
+            bookmarks: Bookmarks::default(),
             introduced: Vec::new(),
             homes: BTreeMap::new(),
             is_frugal: false,

@@ -259,6 +259,8 @@ pub struct Ended {
     pub status: PairStatus,
     /// Why it died, when it did.
     pub reason: Option<Reason>,
+    /// When, as its receipt or dead letter says.
+    pub at: Moment,
     /// Set on the pair that was the last to be owed: what became of the message.
     pub message: Option<Counts>,
 }

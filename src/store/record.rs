@@ -97,6 +97,11 @@ pub(super) enum Record {
         snapshot: Bytes,
         at: Moment,
     },
+    /// How far a reader of ends has come.
+    Bookmark {
+        reader: Arc<str>,
+        place: Moment,
+    },
     /// Records are missing before this one, up to its own number; that was reported.
     Mended,
     /// The store was closed in order: everything before this was synced.

@@ -79,6 +79,7 @@ impl Ledger {
             Record::Snapshot { task, snapshot, at } => {
                 self.snapshots.insert((task, snapshot, at), self.segment, &self.config);
             }
+            Record::Bookmark { reader, place } => self.bookmarks.insert(reader, place),
             Record::Mended | Record::Closed => {}
         }
     }

@@ -206,6 +206,14 @@ impl Store for LocalStore {
         self.change(move |ledger| ledger.purge(&filter, limit, now))
     }
 
+    fn keep_bookmark(&self, reader: Arc<str>, place: Moment) -> Answer<()> {
+        self.change(move |ledger| ledger.keep_bookmark(reader, place))
+    }
+
+    fn bookmark(&self, reader: Arc<str>) -> Answer<Option<Moment>> {
+        self.read(|ledger| ledger.bookmark(&reader))
+    }
+
     fn put_snapshot(&self, task: Arc<str>, snapshot: Bytes, now: Moment) -> Answer<bool> {
         self.submit(
             Purpose::New,

@@ -55,6 +55,7 @@ pub(in crate::store) fn decode(kind: u8, bytes: &[u8]) -> Option<Record> {
         16 => Record::Snapshot { task: r.shared()?, snapshot: r.bytes()?, at: r.moment()? },
         17 => Record::Closed,
         19 => Record::Mended,
+        20 => Record::Bookmark { reader: r.shared()?, place: r.moment()? },
         18 => Record::Attempted {
             seq: seq(r)?,
             subscriber: subscriber(r)?,

@@ -67,6 +67,11 @@ pub(in crate::store) fn encode(record: &Record, out: &mut Vec<u8>) -> u8 {
             w.u64(at.0);
             16
         }
+        Record::Bookmark { reader, place } => {
+            w.text(reader);
+            w.u64(place.0);
+            20
+        }
         Record::Closed => 17,
         Record::Mended => 19,
         Record::Attempted { seq, subscriber, attempt, spent } => {

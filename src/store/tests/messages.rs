@@ -238,6 +238,26 @@ fn the_last_snapshot_of_a_task_is_kept_while_there_is_room() {
 }
 
 #[test]
+fn bookmarks_have_a_room_of_their_own() {
+    with_each(&Config { snapshots_max: 2, ..small() }, |world| {
+        let place = world.now;
+        world.wait(world.store.keep_bookmark("billing".into(), place));
+        for n in 0..4 {
+            let task = format!("t{n}").as_str().into();
+            world.wait(world.store.put_snapshot(task, "x".into(), world.now));
+        }
+        assert_eq!(world.wait(world.store.bookmark("billing".into())), Some(place));
+        assert_eq!(world.wait(world.store.bookmark("other".into())), None);
+        world.pass(1);
+        for n in 0..1_001 {
+            let reader = format!("reader{n}").as_str().into();
+            world.wait(world.store.keep_bookmark(reader, world.now));
+        }
+        assert_eq!(world.wait(world.store.bookmark("billing".into())), None, "the last one goes");
+    });
+}
+
+#[test]
 fn settled_messages_are_told_in_order_of_settlement_and_those_that_expired_apart() {
     with_each_store(|world| {
         let a = world.stock("u", "c");
