@@ -163,9 +163,8 @@ async fn subscribers(store: &dyn Store, count: usize) -> Vec<SubscriberId> {
         let identity = Identity::Named(name.as_str().into());
         let client = Some(ClientKey::of(&identity, "tab").unwrap());
         let key = SessionKey { hub: HubName::from("tasks"), identity, client };
-        let user = Some(UserId::from(name.as_str()));
         let connection = ConnectionId::from(format!("c{n}"));
-        store.open(Open { key, connection, user, caller: name.into() }, now())
+        store.open(Open { key, connection, caller: name.into() }, now())
     }))
     .await;
     let ids: Vec<SubscriberId> =

@@ -10,6 +10,9 @@ use conduit_realtime::server::product;
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(stderr)
+        // It would say on stderr that stderr cannot be written, on a full disk for instance, and panic:
+        // in the store's thread, too.
+        .log_internal_errors(false)
         .with_ansi(stderr().is_terminal())
         .with_env_filter(
             tracing_subscriber::EnvFilter::builder()

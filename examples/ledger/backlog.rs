@@ -72,6 +72,7 @@ impl Parts<'_> {
         let began = Instant::now();
         self.server.start().await?;
         measured.ready_ms = ms(began.elapsed());
+        measured.restarted_rss_kib = self.server.rss_kib();
         let ready = Instant::now();
         self.crowd.start(0);
         while records.handled_first.load(Ordering::Relaxed) == 0 && ready.elapsed() < self.patience
@@ -95,7 +96,6 @@ impl Parts<'_> {
         measured.caught_up_ms_p50 = place(0.5);
         measured.caught_up_ms_p99 = place(0.99);
         measured.caught_up_ms_max = place(1.0);
-        measured.restarted_rss_kib = self.server.rss_kib_max();
         if caught_up.len() < owed.len() {
             let missing = owed.len() - caught_up.len();
             records.odd(format!("{missing} subscribers have not caught up"));

@@ -49,7 +49,7 @@ fn store_section(flags: &Flags, store: &Path) -> Vec<String> {
     }
     if !kinds.is_empty() {
         // A small reserve has room for the ends of few.
-        let small = ["reserve_mib = 8", "segment_mib = 4", "pending_max = 100000"];
+        let small = ["reserve_mib = 16", "segment_mib = 4", "pending_max = 100000"];
         lines.extend(small.map(String::from));
     }
     if kinds.contains(&Kind::FullStore) {

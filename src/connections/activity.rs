@@ -16,7 +16,6 @@ const NEW_SHARE: u64 = 8;
 pub(super) struct Activity {
     received_ms: AtomicU64,
     written_ms: AtomicU64,
-    frames: AtomicU64,
     messages_sent: AtomicU64,
     messages_acknowledged: AtomicU64,
     /// The client has sent a ping, of the hub protocol or of its transport.
@@ -37,11 +36,13 @@ impl Activity {
 
     /// Frames have left, if the tally says so.
     pub(super) fn written(&self, tally: Tally, now_ms: u64) {
-        // Whoever calls holds the outbox, so there is one writer.
-        if self.frames.load(Relaxed) != tally.frames {
-            self.frames.store(tally.frames, Relaxed);
-            self.messages_sent.store(tally.messages, Relaxed);
+        if tally.wrote {
             self.written_ms.store(now_ms, Relaxed);
+        }
+        if tally.messages > 0 {
+            // Whoever calls holds the outbox, so there is one writer.
+            let sent = self.messages_sent.load(Relaxed) + u64::from(tally.messages);
+            self.messages_sent.store(sent, Relaxed);
         }
     }
 
@@ -149,7 +150,8 @@ mod tests {
         activity.received(5);
         activity.written(Tally::default(), 9);
         assert_eq!(activity.last_ms(), 5);
-        activity.written(Tally { frames: 2, messages: 1 }, 9);
+        activity.written(Tally { wrote: true, messages: 1 }, 9);
+        activity.written(Tally { wrote: true, messages: 0 }, 9);
         assert_eq!((activity.last_ms(), activity.messages_sent()), (9, 1));
         assert_eq!(activity.received_ms(), 5, "what is written says nothing about the client");
     }

@@ -1,6 +1,7 @@
 //! One connection: its identity, its outbox, and the ways to end it.
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -84,6 +85,8 @@ pub struct Connection {
     pub(super) replacement: Mutex<Option<Box<dyn Source>>>,
     pub(super) groups: Mutex<Vec<GroupName>>,
     witness: Mutex<Option<Arc<dyn Witness>>>,
+    /// 0 for none.
+    subscriber: AtomicU64,
     pub(super) clock: Clock,
     pub(super) activity: Activity,
     protocol: AtomicU8,
@@ -138,6 +141,7 @@ impl Connection {
             replacement: Mutex::default(),
             groups: Mutex::default(),
             witness: Mutex::default(),
+            subscriber: AtomicU64::new(0),
             clock,
             activity,
             protocol: AtomicU8::new(NO_PROTOCOL),
@@ -290,6 +294,18 @@ impl Connection {
 
     pub(super) fn witness(&self) -> Option<Arc<dyn Witness>> {
         self.witness.lock().clone()
+    }
+
+    /// The number by which delivery knows the client from now on; none when it is nobody's
+    /// connection any more. Answers what it was.
+    pub fn set_subscriber(&self, number: Option<NonZeroU64>) -> Option<NonZeroU64> {
+        let number = number.map_or(0, NonZeroU64::get);
+        NonZeroU64::new(self.subscriber.swap(number, Ordering::AcqRel))
+    }
+
+    /// The number by which delivery knows the client.
+    pub fn subscriber(&self) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.subscriber.load(Ordering::Acquire))
     }
 
     /// Ends the connection; the first reason counts. Its session does the rest.

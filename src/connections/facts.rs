@@ -44,20 +44,20 @@ pub struct Facts {
 
 impl Connections {
     /// Every connection that has shaken hands, in no order.
-    pub fn facts(&self) -> Vec<Facts> {
+    pub fn facts(&self) -> impl Iterator<Item = Facts> + use<> {
         let now_ms = self.now_ms();
         let greeted = |connection: &Arc<Connection>| {
             connection.protocol().is_some() && connection.ended().is_none()
         };
-        let of = |connection: Arc<Connection>| connection.facts(now_ms);
-        self.all().into_iter().filter(greeted).map(of).collect()
+        let of = move |connection: Arc<Connection>| connection.facts(now_ms);
+        self.all().into_iter().filter(greeted).map(of)
     }
 }
 
 impl Connection {
     fn facts(&self, now_ms: u64) -> Facts {
-        let silent = self.silence(now_ms);
-        let since = |then: u64| Duration::from_millis(now_ms.saturating_sub(then));
+        let (age, silent) = (self.age(), self.silence(now_ms));
+        let idle = Duration::from_millis(now_ms.saturating_sub(self.activity.last_ms()));
         Facts {
             id: self.id().clone(),
             hub: self.hub().clone(),
@@ -65,9 +65,10 @@ impl Connection {
             peer: self.new.peer,
             transport: self.new.transport,
             groups: self.groups(),
-            age: self.age(),
-            idle: since(self.activity.last_ms()),
-            silent,
+            age,
+            // The coarse clock may lag behind the opening.
+            idle: idle.min(age),
+            silent: silent.min(age),
             stale: self.is_watched() && silent >= self.node.config().stale_after(),
             parked: self.clock.parked_ms.load(Ordering::Acquire) != 0,
             messages_sent: self.activity.messages_sent(),

@@ -15,6 +15,7 @@ use super::replay::Replay;
 use super::sink::Outlet;
 use aside::Aside;
 pub use aside::PutAside;
+use control::Control;
 
 mod aside;
 mod control;
@@ -94,12 +95,8 @@ pub(super) struct Outbox {
     news: News,
     /// A marked frame found no room.
     wants_room: bool,
-    /// Outside the bound, before everything but `begun`; a newer one takes an older one's place.
-    sequence: Option<Bytes>,
-    pong: Option<Bytes>,
-    ack: Option<Bytes>,
-    /// The stamp of a transport ping that is due; see [`super::Sink::ping_frame`].
-    ping: Option<NonZeroU64>,
+    /// Rare, so an idle connection does not pay for the places.
+    control: Option<Box<Control>>,
     replay: Option<Box<Replay>>,
     closing: Option<Closing>,
     /// Where fan-outs wait while a returning client is served.

@@ -10,6 +10,7 @@ mod answering;
 mod clock;
 mod config;
 mod courier;
+mod desk;
 mod engine;
 mod firsts;
 mod hub;

@@ -106,17 +106,31 @@ struct Half {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self {
-            state: State::Closed,
-            force: Force::Auto,
-            in_a_row: 0,
-            halves: [Half::default(); 2],
-            half_began: None,
-        }
+        Self::closed()
     }
 }
 
 impl Breaker {
+    /// One that has seen nothing yet.
+    pub const fn closed() -> Self {
+        const NONE: Half = Half { failures: 0, outcomes: 0 };
+        Self {
+            state: State::Closed,
+            force: Force::Auto,
+            in_a_row: 0,
+            halves: [NONE; 2],
+            half_began: None,
+        }
+    }
+
+    /// Whether a new one would do as well: it is closed and remembers no failure.
+    pub fn is_spotless(&self) -> bool {
+        matches!(self.state, State::Closed)
+            && self.force == Force::Auto
+            && self.in_a_row == 0
+            && self.halves.iter().all(|half| half.failures == 0)
+    }
+
     /// Asks for a try. A probe is given once; its outcome must be told, or [`Breaker::unused`].
     pub fn permit(&mut self, now: Instant) -> Permit {
         match self.force {

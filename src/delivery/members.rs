@@ -149,10 +149,12 @@ impl Delivery {
         group: &GroupName,
         add: bool,
     ) -> Result<(), DeliveryError> {
+        // Without a registered connection there is nobody to remember.
+        let Some(present) = registry.get(connection) else { return Ok(()) };
         if !add {
-            return self.subscriber_leaves(connection, group).await;
+            return self.subscriber_leaves(&present, group).await;
         }
-        let joined = self.subscriber_joins(connection, group).await;
+        let joined = self.subscriber_joins(&present, group).await;
         if !matches!(joined, Ok(true)) {
             registry.leave(connection, group);
         }

@@ -38,7 +38,7 @@ pub(super) async fn arrive(core: &Core, protocol: Protocol) -> Result<(), String
     match Box::pin(delivery.arrive(connection, arrival)).await {
         Ok(Some(subscription)) => {
             // Set once: there is one handshake.
-            let _ = core.subscription.set(Box::new(subscription));
+            let _ = core.subscription.set(subscription);
             Ok(())
         }
         Ok(None) => Ok(()),

@@ -112,7 +112,7 @@ impl<H: Hub> Session<H> {
         let delivery = seat.core.house.context.delivery();
         // Before it can be sent anything ordinary, for what is acknowledged must not come later. Who
         // was here before is first sent what it is owed.
-        if let Some(own) = seat.core.subscription().filter(|own| !own.catches_up) {
+        if let Some(own) = seat.core.subscription().filter(|own| !own.catches_up()) {
             own.begin();
         }
         if let Err(error) = delivery.connected(&seat.core.connection).await {
@@ -148,11 +148,14 @@ impl<H: Hub> Session<H> {
         })
     }
 
-    /// What the client is owed goes out beside everything else, for it may take a while.
+    /// What the client is owed goes out beside everything else, for it may take a while. Nearly all
+    /// are owed nothing.
     pub(super) fn catch_up(&mut self) {
-        if self.seat.core.subscription().is_some() {
+        let Some(own) = self.seat.core.subscription() else { return };
+        let gap = own.take_gap();
+        if own.catches_up() || gap.is_some() {
             let seat = self.seat.clone();
-            self.calls.push(Box::pin(async move { returning::replay(&seat.core).await }));
+            self.calls.push(Box::pin(async move { returning::replay(&seat.core, gap).await }));
         }
     }
 

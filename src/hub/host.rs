@@ -77,7 +77,7 @@ impl<H: Hub> Endpoint for HubHost<H> {
 /// it takes no memory meanwhile.
 async fn converse<H: Hub>(pipe: Pipe, seat: Arc<Seat<H>>) {
     let Some(greeted) = Box::pin(greeting::greet(pipe, &seat.core)).await else { return };
-    let _visit = Visit::begin(seat.core.connection.clone(), seat.core.house.clone());
+    let _visit = Visit::begin(seat.clone());
     let mut session = Session::new(greeted, seat);
     let farewell = match Box::pin(session.welcome()).await {
         Ok(()) => {

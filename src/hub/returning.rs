@@ -18,7 +18,7 @@ const TOO_SLOW: &str = "Connection closed: the client reads too slowly.";
 /// Puts a returning session back into its groups, each after its guard was asked again.
 pub(super) async fn restore<H: Hub>(seat: &Arc<Seat<H>>) -> HubResult<()> {
     let Some(own) = seat.core.subscription() else { return Ok(()) };
-    for group in own.groups.iter() {
+    for group in own.groups() {
         let context = Context::new(seat.clone(), ON_CONNECTED, None);
         if H::may_rejoin(context.clone(), group.clone()).await {
             context.join(group.clone()).await?;
@@ -30,14 +30,14 @@ pub(super) async fn restore<H: Hub>(seat: &Arc<Seat<H>>) -> HubResult<()> {
     Ok(())
 }
 
-/// Sends what is owed in order of acceptance, then lets in what is new, and says what was lost.
-pub(super) async fn replay(core: &Core) {
+/// Sends what is owed in order of acceptance, then lets in what is new, and says what was lost:
+/// on the last connection (`gap`) and now.
+pub(super) async fn replay(core: &Core, gap: Option<Gap>) {
     let Some(own) = core.subscription() else { return };
-    if !own.catches_up {
-        return;
+    if own.catches_up() {
+        own.replay().await;
     }
-    own.replay().await;
-    tell_gap(core, own, own.take_gap(), None).await;
+    tell_gap(core, own, gap, None).await;
     // An error: nobody is there any more.
     let Ok(lost) = core.let_in(own).await else { return };
     match lost {

@@ -42,7 +42,7 @@ pub(super) struct Core {
     pub(super) opening: Opening,
     pub(super) desk: Desk,
     /// Who it is across connections; none when the node keeps nothing.
-    pub(super) subscription: OnceLock<Box<Subscription>>,
+    pub(super) subscription: OnceLock<Arc<Subscription>>,
     /// Cancelled when the connection is over; made when somebody wants it.
     gone: OnceLock<CancellationToken>,
 }

@@ -2,26 +2,25 @@
 
 use std::sync::Arc;
 
-use super::seat::House;
-use crate::connections::{Connection, End};
+use super::definition::Hub;
+use super::seat::Seat;
+use crate::connections::End;
 
 /// Counts a connection of any hub from its handshake on, however it ends.
-pub(super) struct Visit {
-    connection: Arc<Connection>,
-    house: Arc<House>,
-}
+pub(super) struct Visit<H: Hub>(Arc<Seat<H>>);
 
-impl Visit {
+impl<H: Hub> Visit<H> {
     /// The handshake is done.
-    pub(super) fn begin(connection: Arc<Connection>, house: Arc<House>) -> Self {
-        house.counters.connected(connection.transport());
-        Self { connection, house }
+    pub(super) fn begin(seat: Arc<Seat<H>>) -> Self {
+        seat.core.house.counters.connected(seat.core.connection.transport());
+        Self(seat)
     }
 }
 
-impl Drop for Visit {
+impl<H: Hub> Drop for Visit<H> {
     fn drop(&mut self) {
-        let (counters, connection) = (&self.house.counters, &self.connection);
+        let core = &self.0.core;
+        let (counters, connection) = (&core.house.counters, &core.connection);
         // The session has said why; one that was dropped has lost its client.
         let reason = connection.ended().unwrap_or(&End::Lost).name();
         counters.disconnected(connection.transport(), reason, connection.age());

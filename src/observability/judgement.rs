@@ -2,14 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::queue::{CircuitState, QueueReport};
+use super::queue::QueueReport;
 use super::shape;
 use super::statistics::Statistics;
+use crate::delivery::{BreakerState, Counts};
 
 /// More stale connections than this degrade the node.
 const STALE_PERCENT_MAX: f64 = 10.0;
 /// So many dead letters degrade it, as in Conduit.
 const DEAD_LETTERS_DEGRADED: u64 = 100;
+/// A queue that is fuller degrades it: soon publishers will be refused.
+const QUEUE_PERCENT_MAX: f64 = 90.0;
 
 /// The node's health, in ASP.NET's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,12 +51,16 @@ impl Judgement {
         if stale > STALE_PERCENT_MAX {
             reasons.push(format!("{stale:.0} % of the connections are stale"));
         }
-        if let Some(state) = queue.circuit_breaker_state.filter(|state| state.is_open()) {
-            reasons.push(format!("the circuit breaker is {}", state.name()));
+        if let Some(word) = queue.breakers.and_then(|own| held_open(own.store)) {
+            reasons.push(format!("the circuit breaker of the store is {word}"));
         }
-        if let Some(dead) = queue.dead_letter_messages.filter(|dead| *dead >= DEAD_LETTERS_DEGRADED)
-        {
+        let Counts { pending, dead, .. } = queue.pairs.unwrap_or_default();
+        if dead >= DEAD_LETTERS_DEGRADED {
             reasons.push(format!("there are {dead} dead letters"));
+        }
+        let full = shape::percent(pending, queue.pending_max.unwrap_or(0));
+        if full > QUEUE_PERCENT_MAX {
+            reasons.push(format!("the queue is {full:.0} % full"));
         }
         reasons.extend(queue.complaints.iter().cloned());
         let status = if reasons.is_empty() { Status::Healthy } else { Status::Degraded };
@@ -66,7 +73,26 @@ impl Judgement {
     }
 }
 
-/// The body of `/health/signalr`: Conduit's, and the reasons.
+/// What a breaker that lets nothing through is called; none of one that does.
+fn held_open(breaker: BreakerState) -> Option<&'static str> {
+    match breaker {
+        BreakerState::Open => Some("open"),
+        BreakerState::Isolated => Some("held open by an operator"),
+        BreakerState::Closed | BreakerState::HalfOpen => None,
+    }
+}
+
+/// Conduit's names of a breaker's states.
+fn circuit(breaker: BreakerState) -> &'static str {
+    match breaker {
+        BreakerState::Closed => "Closed",
+        BreakerState::Open => "Open",
+        BreakerState::HalfOpen => "HalfOpen",
+        BreakerState::Isolated => "Isolated",
+    }
+}
+
+/// The body of `/health/signalr`: Conduit's, and below it what Conduit does not have.
 pub(super) fn body(
     judgement: &Judgement,
     statistics: &Statistics,
@@ -75,6 +101,8 @@ pub(super) fn body(
 ) -> Value {
     let rate =
         shape::percent(statistics.total_messages_acknowledged, statistics.total_messages_sent);
+    let pairs = queue.pairs.as_ref();
+    let (breakers, under_way) = (queue.breakers.as_ref(), queue.under_way.as_ref());
     json!({
         "status": judgement.status.name(),
         "timestamp": timestamp,
@@ -84,12 +112,20 @@ pub(super) fn body(
             "acknowledgmentRate": format!("{rate:.2}%"),
         },
         "queue": {
-            "pending": queue.pending_messages,
-            "deadLetter": queue.dead_letter_messages,
-            "circuitBreaker": queue.circuit_breaker_state.map(CircuitState::name),
-            "processed": queue.processed_messages,
-            "failed": queue.failed_messages,
+            "pending": pairs.map(|own| own.pending),
+            "deadLetter": pairs.map(|own| own.dead),
+            "circuitBreaker": breakers.map(|own| circuit(own.store)),
+            "processed": pairs.map(|own| own.acknowledged + own.unconfirmed),
+            "failed": pairs.map(|own| own.dead + own.purged + own.expired),
+            "inFlight": under_way.map(|own| own.in_flight),
+            "repeatsWaiting": under_way.map(|own| own.repeats_waiting),
+            "subscribersBehind": under_way.map(|own| own.behind),
         },
+        "subscriberBreakers": breakers.map(|own| json!({
+            "open": own.open,
+            "halfOpen": own.half_open,
+            "isolated": own.isolated,
+        })),
         "reasons": judgement.reasons,
     })
 }
@@ -97,6 +133,7 @@ pub(super) fn body(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::Breakers;
 
     fn statistics(active: usize, stale: usize) -> Statistics {
         Statistics {
@@ -119,20 +156,36 @@ mod tests {
     }
 
     #[test]
-    fn an_open_breaker_many_dead_letters_or_a_complaint_degrade_it_too() {
+    fn an_open_breaker_of_the_store_many_dead_letters_or_a_complaint_degrade_it_too() {
+        use BreakerState::{Closed, HalfOpen, Isolated, Open};
         let fine = statistics(1, 0);
-        let with = |change: fn(&mut QueueReport)| {
-            let mut queue = QueueReport::default();
-            change(&mut queue);
-            status(&fine, &queue)
+        let of = |queue: QueueReport| status(&fine, &queue);
+        let breaker = |store, open| {
+            let breakers = Breakers { store, store_failures: 9, open, half_open: 9, isolated: 9 };
+            of(QueueReport { breakers: Some(breakers), ..QueueReport::default() })
         };
-        use CircuitState::{HalfOpen, Isolated, Open};
-        assert_eq!(with(|own| own.circuit_breaker_state = Some(Open)), Status::Degraded);
-        assert_eq!(with(|own| own.circuit_breaker_state = Some(Isolated)), Status::Degraded);
-        assert_eq!(with(|own| own.circuit_breaker_state = Some(HalfOpen)), Status::Healthy);
-        assert_eq!(with(|own| own.dead_letter_messages = Some(100)), Status::Degraded);
-        assert_eq!(with(|own| own.dead_letter_messages = Some(99)), Status::Healthy);
-        assert_eq!(with(|own| own.complaints.push("x".into())), Status::Degraded);
+        assert_eq!(breaker(Open, 0), Status::Degraded);
+        assert_eq!(breaker(Isolated, 0), Status::Degraded);
+        assert_eq!(breaker(HalfOpen, 0), Status::Healthy);
+        assert_eq!(breaker(Closed, 9), Status::Healthy, "a client's own is nobody else's problem");
+        let dead = |dead| {
+            let pairs = Some(Counts { dead, ..Counts::default() });
+            of(QueueReport { pairs, ..QueueReport::default() })
+        };
+        assert_eq!((dead(99), dead(100)), (Status::Healthy, Status::Degraded));
+        let complaints = vec!["x".to_owned()];
+        assert_eq!(of(QueueReport { complaints, ..QueueReport::default() }), Status::Degraded);
+    }
+
+    #[test]
+    fn a_queue_that_is_nearly_full_degrades_it_before_publishers_are_refused() {
+        let with = |pending, pending_max| {
+            let pairs = Some(Counts { pending, ..Counts::default() });
+            status(&statistics(1, 0), &QueueReport { pairs, pending_max, ..QueueReport::default() })
+        };
+        assert_eq!(with(900, Some(1_000)), Status::Healthy);
+        assert_eq!(with(901, Some(1_000)), Status::Degraded);
+        assert_eq!(with(901, None), Status::Healthy, "without a limit there is no full");
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(super) enum View {
     OfHub,
     OfKey,
     OfGroup,
+    OfTransport,
 }
 
 /// How many are listed.
@@ -75,7 +76,7 @@ fn one(own: &Facts, view: View, now: SystemTime) -> Value {
             "connectionDuration": shape::span(own.age),
             "groups": groups,
         }),
-        View::OfGroup => json!({
+        View::OfGroup | View::OfTransport => json!({
             "connectionId": own.id.as_str(),
             "hubName": own.hub.as_str(),
             "connectedAt": connected_at,
@@ -98,7 +99,7 @@ fn one(own: &Facts, view: View, now: SystemTime) -> Value {
             "messagesAcknowledged": own.messages_acknowledged,
             "connectionDuration": shape::span(own.age),
             "idleTime": shape::span(own.idle),
-            "roundTripMs": own.round_trip.map(|trip| trip.as_secs_f64() * 1_000.0),
+            "roundTripMs": own.round_trip.map(shape::millis),
             "isStale": own.stale,
             "isParked": own.parked,
         }),

@@ -16,17 +16,18 @@ use serde_json::{Value, json};
 use super::access::{Access, Gate};
 use super::judgement::{Judgement, Status, body};
 use super::listing::{self, Limit, View};
-use super::queue::{Queue, QueueProbe};
+use super::queue::{self, QueueProbe};
 use super::shape;
-use super::statistics::Latest;
+use super::statistics;
 use crate::connections::{Connections, Facts};
+use crate::model::TransportKind;
 
 /// What the routes look at.
 pub struct Observed {
     /// The connections of the node.
     pub connections: Arc<Connections>,
-    /// The queue of acknowledged messages; none while there is no such thing.
-    pub queue: Option<Arc<dyn QueueProbe>>,
+    /// The queue of acknowledged messages; an [`Engine`](super::Engine) is one.
+    pub queue: Arc<dyn QueueProbe>,
     /// Whether new clients are welcome.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Who may see names.
@@ -34,8 +35,8 @@ pub struct Observed {
 }
 
 struct Observatory {
-    latest: Latest,
-    queue: Queue,
+    connections: statistics::Latest,
+    queue: queue::Latest,
     ready: Arc<dyn Fn() -> bool + Send + Sync>,
     gate: Arc<dyn Gate>,
 }
@@ -45,29 +46,40 @@ type Shared = State<Arc<Observatory>>;
 /// The routes of this room.
 pub fn router(observed: Observed) -> Router {
     let Observed { connections, queue, ready, gate } = observed;
-    let observatory =
-        Observatory { latest: Latest::new(connections), queue: Queue::new(queue), ready, gate };
+    let observatory = Observatory {
+        connections: statistics::Latest::new(connections),
+        queue: queue::Latest::new(queue),
+        ready,
+        gate,
+    };
     Router::new()
         .route("/health", get(health))
         .route("/health/signalr", get(signalr))
-        .route("/health/signalr/connections", get(statistics))
+        .route("/health/signalr/connections", get(sums))
         .route("/health/signalr/connections/details", get(details))
         .route("/health/signalr/connections/hub/{hub}", get(of_hub))
         .route("/health/signalr/connections/key/{key}", get(of_key))
         .route("/health/signalr/connections/group/{group}", get(of_group))
+        .route("/health/signalr/connections/transport/{transport}", get(of_transport))
         .with_state(Arc::new(observatory))
 }
 
 impl Observatory {
-    fn list(
+    /// The connections that are meant, and how many they are. They may be many, and others wait for
+    /// this thread.
+    async fn list(
         &self,
-        is_meant: impl Fn(&Facts) -> bool,
+        is_meant: impl Fn(&Facts) -> bool + Send + 'static,
         view: View,
-        query: Option<&str>,
+        query: Option<String>,
     ) -> (Value, usize) {
-        let mut found = self.latest.connections().facts();
-        found.retain(is_meant);
-        listing::list(found, view, Limit::of_query(query), SystemTime::now())
+        let connections = self.connections.connections().clone();
+        let listing = tokio::task::spawn_blocking(move || {
+            let found = connections.facts().filter(is_meant).collect();
+            listing::list(found, view, Limit::of_query(query.as_deref()), SystemTime::now())
+        });
+        // It ends early with the runtime only.
+        listing.await.unwrap_or_default()
     }
 
     async fn judge(&self, request: Request) -> (Access, Option<String>) {
@@ -79,7 +91,7 @@ impl Observatory {
 
 /// ASP.NET's answer: one word. 503 says that nobody should be sent here.
 async fn health(State(own): Shared) -> Response {
-    let judgement = Judgement::of(&own.latest.statistics(), &own.queue.report().await);
+    let judgement = Judgement::of(&*own.connections.statistics().await, &own.queue.report().await);
     let status = judgement.of_node((own.ready)());
     let code = match status {
         Status::Healthy | Status::Degraded => StatusCode::OK,
@@ -90,13 +102,13 @@ async fn health(State(own): Shared) -> Response {
 }
 
 async fn signalr(State(own): Shared) -> Response {
-    let (statistics, queue) = (own.latest.statistics(), own.queue.report().await);
+    let (statistics, queue) = (own.connections.statistics().await, own.queue.report().await);
     let judgement = Judgement::of(&statistics, &queue);
     json_of(&body(&judgement, &statistics, &queue, &shape::moment(SystemTime::now())))
 }
 
-async fn statistics(State(own): Shared) -> Response {
-    json_of(&*own.latest.statistics())
+async fn sums(State(own): Shared) -> Response {
+    json_of(&*own.connections.statistics().await)
 }
 
 async fn details(State(own): Shared, request: Request) -> Response {
@@ -104,7 +116,7 @@ async fn details(State(own): Shared, request: Request) -> Response {
     if let Some(refusal) = admin_only(&access) {
         return refusal;
     }
-    let (connections, count) = own.list(|_| true, View::Details, query.as_deref());
+    let (connections, count) = own.list(|_| true, View::Details, query).await;
     json_of(&json!({ "activeConnections": connections, "count": count }))
 }
 
@@ -113,8 +125,9 @@ async fn of_hub(State(own): Shared, Path(hub): Path<String>, request: Request) -
     if let Some(refusal) = admin_only(&access) {
         return refusal;
     }
-    let is_meant = |facts: &Facts| facts.hub.as_str().eq_ignore_ascii_case(&hub);
-    let (connections, count) = own.list(is_meant, View::OfHub, query.as_deref());
+    let name = hub.clone();
+    let is_meant = move |facts: &Facts| facts.hub.as_str().eq_ignore_ascii_case(&name);
+    let (connections, count) = own.list(is_meant, View::OfHub, query).await;
     json_of(&json!({ "hubName": hub, "connections": connections, "count": count }))
 }
 
@@ -126,9 +139,11 @@ async fn of_key(State(own): Shared, Path(key): Path<String>, request: Request) -
     {
         return refusal;
     }
-    let Ok(number) = key.parse::<u64>() else { return refused(StatusCode::NOT_FOUND) };
-    let is_meant = |facts: &Facts| facts.caller.claim("virtual_key_id") == Some(&key);
-    let (connections, count) = own.list(is_meant, View::OfKey, query.as_deref());
+    let Ok(number) = key.parse::<u64>() else {
+        return refused(StatusCode::NOT_FOUND, "The id of a virtual key is a number.");
+    };
+    let is_meant = move |facts: &Facts| facts.caller.claim("virtual_key_id") == Some(&key);
+    let (connections, count) = own.list(is_meant, View::OfKey, query).await;
     json_of(&json!({ "virtualKeyId": number, "connections": connections, "count": count }))
 }
 
@@ -137,23 +152,46 @@ async fn of_group(State(own): Shared, Path(group): Path<String>, request: Reques
     if let Some(refusal) = admin_only(&access) {
         return refusal;
     }
-    let is_meant = |facts: &Facts| facts.groups.iter().any(|own| own.as_str() == group);
-    let (connections, count) = own.list(is_meant, View::OfGroup, query.as_deref());
+    let name = group.clone();
+    let is_meant = move |facts: &Facts| facts.groups.iter().any(|own| own.as_str() == name);
+    let (connections, count) = own.list(is_meant, View::OfGroup, query).await;
     json_of(&json!({ "groupName": group, "connections": connections, "count": count }))
+}
+
+/// Conduit has no such list.
+async fn of_transport(State(own): Shared, Path(name): Path<String>, request: Request) -> Response {
+    let (access, query) = own.judge(request).await;
+    if let Some(refusal) = admin_only(&access) {
+        return refusal;
+    }
+    let mut kinds = TransportKind::ALL.into_iter();
+    let Some(kind) = kinds.find(|kind| kind.name().eq_ignore_ascii_case(&name)) else {
+        let known = TransportKind::ALL.map(TransportKind::name).join(", ");
+        return refused(StatusCode::NOT_FOUND, &format!("The transports are {known}."));
+    };
+    let is_meant = move |facts: &Facts| facts.transport == kind;
+    let (connections, count) = own.list(is_meant, View::OfTransport, query).await;
+    json_of(&json!({ "transportType": kind.name(), "connections": connections, "count": count }))
 }
 
 fn admin_only(access: &Access) -> Option<Response> {
     match access {
         Access::Admin => None,
-        Access::Key(_) => Some(refused(StatusCode::FORBIDDEN)),
-        Access::Nobody => Some(refused(StatusCode::UNAUTHORIZED)),
+        Access::Key(_) => {
+            let own = "This key may list its own connections only.";
+            Some(refused(StatusCode::FORBIDDEN, own))
+        }
+        Access::Nobody => {
+            let key = "A key is needed, in X-API-Key or in Authorization: Bearer.";
+            Some(refused(StatusCode::UNAUTHORIZED, key))
+        }
     }
 }
 
 /// An RFC 9457 problem.
-fn refused(status: StatusCode) -> Response {
+fn refused(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or_default();
-    let problem = json!({ "title": title, "status": status.as_u16() });
+    let problem = json!({ "title": title, "status": status.as_u16(), "detail": detail });
     let mut response = answer(status, "application/problem+json", &problem);
     if status == StatusCode::UNAUTHORIZED {
         let scheme = HeaderValue::from_static("Bearer");

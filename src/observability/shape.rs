@@ -30,6 +30,11 @@ pub(super) fn span(span: Duration) -> String {
     text
 }
 
+/// Milliseconds, to the microsecond.
+pub(super) fn millis(span: Duration) -> f64 {
+    span.as_micros() as f64 / 1_000.0
+}
+
 /// A share in percent: 0 of nothing is 0.
 pub(super) fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }

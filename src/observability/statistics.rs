@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use parking_lot::Mutex;
 use serde::Serialize;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::shape;
@@ -53,36 +53,40 @@ pub struct Statistics {
 
 impl Statistics {
     /// The sums of these connections at this moment.
-    pub fn of(facts: &[Facts], now: SystemTime) -> Self {
-        let mut sums = Self { total_active_connections: facts.len(), ..Self::default() };
+    pub fn of(facts: impl IntoIterator<Item = Facts>, now: SystemTime) -> Self {
+        let mut sums = Self::default();
         let (mut groups, mut users) = (HashSet::new(), HashSet::new());
         let (mut ages, mut idle) = (Duration::ZERO, Duration::ZERO);
+        let (mut oldest, mut newest) = (None, None);
         let mut round_trips = Vec::new();
         for own in facts {
+            sums.total_active_connections += 1;
             *sums.connections_by_hub.entry(own.hub.as_str().to_owned()).or_default() += 1;
             *sums.connections_by_transport.entry(own.transport.name()).or_default() += 1;
-            groups.extend(own.groups.iter().map(|group| (&own.hub, group)));
-            users.extend(own.caller.user.iter().map(|user| (&own.hub, user)));
+            groups.extend(own.groups.into_iter().map(|group| (own.hub.clone(), group)));
+            users.extend(own.caller.user.clone());
             sums.stale_connections += usize::from(own.stale);
             sums.parked_connections += usize::from(own.parked);
             sums.total_messages_sent += own.messages_sent;
             sums.total_messages_acknowledged += own.messages_acknowledged;
             ages += own.age;
             idle += own.idle;
+            oldest = oldest.max(Some(own.age));
+            newest = Some(newest.map_or(own.age, |age: Duration| age.min(own.age)));
             round_trips.extend(own.round_trip);
         }
-        sums.total_groups = groups.len();
-        sums.total_users = users.iter().map(|(_, user)| user).collect::<HashSet<_>>().len();
-        sums.average_connection_duration_minutes = average_minutes(ages, facts.len());
-        sums.average_idle_time_minutes = average_minutes(idle, facts.len());
+        let count = sums.total_active_connections;
+        (sums.total_groups, sums.total_users) = (groups.len(), users.len());
+        sums.average_connection_duration_minutes = average_minutes(ages, count);
+        sums.average_idle_time_minutes = average_minutes(idle, count);
         let opened = |age: Duration| shape::before(now, age);
-        sums.oldest_connection_time = facts.iter().map(|own| own.age).max().map(opened);
-        sums.newest_connection_time = facts.iter().map(|own| own.age).min().map(opened);
+        sums.oldest_connection_time = oldest.map(opened);
+        sums.newest_connection_time = newest.map(opened);
         sums.acknowledgment_rate =
             shape::percent(sums.total_messages_acknowledged, sums.total_messages_sent);
         round_trips.sort();
         let median = round_trips.get(round_trips.len() / 2);
-        sums.median_round_trip_ms = median.map(|median| median.as_secs_f64() * 1_000.0);
+        sums.median_round_trip_ms = median.copied().map(shape::millis);
         sums
     }
 
@@ -99,6 +103,7 @@ fn average_minutes(sum: Duration, count: usize) -> f64 {
 /// The latest sums.
 pub(super) struct Latest {
     connections: Arc<Connections>,
+    /// Held while the sums are made, so that those who come meanwhile share them.
     made: Mutex<Option<(Instant, Arc<Statistics>)>>,
 }
 
@@ -112,14 +117,19 @@ impl Latest {
     }
 
     /// Sums that are not older than a second.
-    pub(super) fn statistics(&self) -> Arc<Statistics> {
-        let mut made = self.made.lock();
+    pub(super) async fn statistics(&self) -> Arc<Statistics> {
+        let mut made = self.made.lock().await;
         if let Some((at, statistics)) = &*made
             && at.elapsed() < FRESH
         {
             return statistics.clone();
         }
-        let fresh = Arc::new(Statistics::of(&self.connections.facts(), SystemTime::now()));
+        let connections = self.connections.clone();
+        // There may be very many, and others wait for this thread.
+        let summing = tokio::task::spawn_blocking(move || {
+            Statistics::of(connections.facts(), SystemTime::now())
+        });
+        let fresh = Arc::new(summing.await.unwrap_or_default());
         *made = Some((Instant::now(), fresh.clone()));
         fresh
     }

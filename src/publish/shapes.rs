@@ -30,7 +30,7 @@ pub(super) fn counts(counts: &Counts) -> Value {
 /// Whose name it is; null for a caller without one.
 pub(super) fn identity(identity: &Identity) -> Value {
     match identity {
-        Identity::Named(name) => json!(&**name),
+        Identity::Named(user) => json!(user.as_str()),
         Identity::Anonymous => Value::Null,
     }
 }

@@ -19,7 +19,7 @@ use crate::config::{Config, HubConfig};
 use crate::delivery::AckMode;
 use crate::hub::bench::BenchHub;
 use crate::hub::catalogue::Authentication;
-use crate::observability::{self, Observed};
+use crate::observability::{self, Engine, Observed};
 use crate::publish::{self, Door, Observer, Publish, TaskRegister, WebhookMetrics, Webhooks};
 use crate::store::{self, LocalStore, Store};
 
@@ -88,7 +88,7 @@ async fn open_store(
     let now = SystemTime::now().into();
     let opened =
         tokio::task::spawn_blocking(move || LocalStore::open(settings, metrics, now)).await?;
-    Ok(Some(Arc::new(opened.map_err(|error| format!("the store in {path:?}: {error}"))?)))
+    Ok(Some(Arc::new(opened.map_err(|error| format!("store.path {path:?}: {error}"))?)))
 }
 
 /// The server with its hubs and routes, and the door that closes when it stops.
@@ -152,7 +152,7 @@ pub(super) fn build(
     let health = server.health().clone();
     let observed = observability::router(Observed {
         connections: server.connections.clone(),
-        queue: None,
+        queue: Arc::new(Engine::new(server.delivery().clone(), config.store.pending_max)),
         ready: Arc::new(move || health.is_ready()),
         gate: Arc::new(KeyGate::new(keys)),
     });

@@ -33,7 +33,7 @@ impl Mode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Whether acknowledged messages are taken at all. Off until it costs an idle connection nothing.
+    /// Whether anything is kept; without it acknowledged messages are refused.
     pub enabled: bool,
     /// `memory` or `embedded`.
     pub mode: Mode,
@@ -99,7 +99,7 @@ pub(super) const KEY_KEPT_AT_LEAST: Duration = Duration::from_secs(600);
 impl Default for Config {
     fn default() -> Self {
         Self {
-            enabled: false,
+            enabled: true,
             mode: Mode::Embedded,
             path: PathBuf::from("./data"),
             reserve_mib: 64,

@@ -32,7 +32,10 @@ pub(super) trait DiskFile: Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it open.
-    #[error("the store in {0} is open in another process")]
+    #[error(
+        "{0} is open in another process; every server needs a store.path of its own, or \
+         store.mode = \"memory\""
+    )]
     InUse(PathBuf),
     /// A later version has written it.
     #[error("the file {0} was written by a later version")]

@@ -57,6 +57,7 @@ pub type Answer<T> = BoxFuture<'static, Result<T, StoreError>>;
 ///
 /// The store knows sessions and their groups, so it resolves audiences; any node may settle a pair;
 /// the node that holds a subscriber's connection drives its attempts. `now` is the caller's clock.
+/// What is asked about one subscriber is waited for before the next is asked about it.
 /// Messages that are not durable yet are visible to nobody.
 pub trait Store: Send + Sync + 'static {
     /// What survives what.

@@ -12,12 +12,14 @@ mod journal;
 mod keeping;
 mod keys;
 mod letters;
+mod members;
 mod pairs;
 mod reading;
 mod sessions;
 mod settling;
 mod snapshots;
 mod subscribers;
+mod unwritten;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -28,7 +30,7 @@ use smallvec::SmallVec;
 use super::config::Config;
 use super::dead_letter::DeadKey;
 use super::message::{Content, PairStatus};
-use super::names::{MessageSeq, Moment, SessionKey, SubscriberId};
+use super::names::{MessageSeq, Moment, SessionDigest, SubscriberId};
 use super::receipt::{Counts, Totals};
 use super::record::{DeadRecord, Record, Tried};
 use crate::model::{Audience, HubName, MessageId, Priority, Tenant};
@@ -37,7 +39,7 @@ use hubs::Hub;
 use journal::Journal;
 use keys::Keys;
 use snapshots::Snapshots;
-use subscribers::{Siblings, Subscriber};
+use subscribers::Subscriber;
 use usage::{Targets, Usage};
 
 pub(super) use journal::{FRAME_HEADER, Frame, MARKER, Place, SegmentNumber, mended};
@@ -73,11 +75,10 @@ pub(super) struct Ledger {
     /// Owed pairs that were tried in vain.
     tried: HashMap<DeadKey, Tried>,
     keys: Keys,
-    subscribers: HashMap<SubscriberId, Subscriber>,
-    sessions: HashMap<SessionKey, SubscriberId>,
+    subscribers: HashMap<SubscriberId, Box<Subscriber>>,
+    sessions: HashMap<SessionDigest, SubscriberId>,
     /// Sessions per caller.
     callers: HashMap<Arc<str>, usize>,
-    siblings: Siblings,
     /// When subscribers that are away are gone.
     leaving: BTreeSet<(Moment, SubscriberId)>,
     hubs: HashMap<HubName, Hub>,
@@ -171,7 +172,6 @@ impl Ledger {
             subscribers: HashMap::new(),
             sessions: HashMap::new(),
             callers: HashMap::new(),
-            siblings: Siblings::default(),
             leaving: BTreeSet::new(),
             hubs: HashMap::new(),
             usage: Usage::default(),

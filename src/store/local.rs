@@ -96,6 +96,20 @@ impl LocalStore {
         ready(Ok(question(&self.shared.ledger.lock()))).boxed()
     }
 
+    /// Makes a change that no log has to know of, at once: it does not wait for the disk, and works
+    /// while that is full. `attempt` hands the question back when the log has to know; so does this
+    /// when the store's thread is no more, and the ledger may be in the middle of something.
+    pub(super) fn at_once<Q, T>(
+        &self,
+        question: Q,
+        attempt: impl FnOnce(&mut Ledger, Q) -> Result<T, Q>,
+    ) -> Result<T, Q> {
+        if self.thread.is_some() && self.shared.health.lock().broken.is_some() {
+            return Err(question);
+        }
+        attempt(&mut self.shared.ledger.lock(), question)
+    }
+
     pub(super) fn change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Ledger) -> T + Send + 'static,

@@ -1,7 +1,6 @@
 //! The names of things in the store, small enough to be held a million times.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
@@ -73,10 +72,21 @@ impl fmt::Debug for MessageSeq {
 /// Who stands behind a session, as authentication said.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Identity {
-    /// A known caller. Several of its connections are the same identity.
-    Named(Arc<str>),
+    /// A known caller, as `user` audiences address it. Several of its connections are the same
+    /// identity.
+    Named(UserId),
     /// Nobody in particular: only a client id, which is a secret then, tells two of them apart.
     Anonymous,
+}
+
+impl Identity {
+    /// The caller, when it is known.
+    pub fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::Named(user) => Some(user),
+            Self::Anonymous => None,
+        }
+    }
 }
 
 /// Why a client id opens no session.
@@ -131,8 +141,20 @@ pub struct SessionKey {
     pub client: Option<ClientKey>,
 }
 
-/// How a subscriber is addressed by `user` audiences.
-pub(super) type User = Option<UserId>;
+impl SessionKey {
+    /// Which session it is, in few bytes; none without a client id.
+    pub(super) fn digest(&self) -> Option<SessionDigest> {
+        let (hub, client) = (self.hub.as_str().as_bytes(), &self.client.as_ref()?.0);
+        Some(SessionDigest(match &self.identity {
+            Identity::Named(user) => hash_of(&[hub, b"user", user.as_str().as_bytes(), client]),
+            Identity::Anonymous => hash_of(&[hub, client]),
+        }))
+    }
+}
+
+/// What sessions are found by in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct SessionDigest([u8; 16]);
 
 /// 128 bits of SHA-256 over the parts, each closed by its length, so that no two lists collide.
 pub(super) fn hash_of(parts: &[&[u8]]) -> [u8; 16] {
@@ -160,6 +182,26 @@ mod tests {
         assert_eq!(ClientKey::of(&named, &"x".repeat(129)), Err(BadClientId::Length));
         let key = ClientKey::of(&Identity::Anonymous, secret).unwrap();
         assert!(!format!("{key:?}").contains("0123"));
+    }
+
+    #[test]
+    fn no_two_sessions_have_the_same_digest_and_a_connection_without_one_has_none() {
+        let named = |name: &str| Identity::Named(name.into());
+        let client = |id: &str| Some(ClientKey(hash_of(&[id.as_bytes()])));
+        let keys = [
+            ("tasks", named("u"), client("a")),
+            ("tasks", named("u"), client("b")),
+            ("tasks", named("v"), client("a")),
+            ("tasks", named(""), client("a")),
+            ("tasks", Identity::Anonymous, client("a")),
+            ("news", named("u"), client("a")),
+        ];
+        let digest = |(hub, identity, client): (&str, Identity, Option<ClientKey>)| {
+            SessionKey { hub: hub.into(), identity, client }.digest()
+        };
+        let digests: std::collections::HashSet<_> = keys.clone().map(digest).into_iter().collect();
+        assert_eq!(digests.len(), keys.len());
+        assert!(digest(("tasks", named("u"), None)).is_none());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::dead_letter::{Attempt, Reason, Spent};
 use super::message::{Content, PairStatus};
 use super::names::{Identity, MessageSeq, Moment, SessionKey, SubscriberId};
 use super::receipt::{Counts, Totals};
-use crate::model::{Audience, GroupName, HubName, MessageId, Priority, Tenant, UserId};
+use crate::model::{Audience, GroupName, HubName, MessageId, Priority, Tenant};
 
 pub(super) use decode::decode;
 pub(super) use encode::encode;
@@ -119,7 +119,6 @@ pub(super) struct Sums {
 pub(super) struct SubscriberRecord {
     pub(super) subscriber: SubscriberId,
     pub(super) key: SessionKey,
-    pub(super) user: Option<UserId>,
     pub(super) caller: Arc<str>,
     pub(super) groups: Vec<GroupName>,
 }

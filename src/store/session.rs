@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::names::{SessionKey, SubscriberId};
-use crate::model::{ConnectionId, GroupName, UserId};
+use crate::model::{ConnectionId, GroupName};
 
 /// A connection that becomes a subscriber, or the return of one.
 #[derive(Clone, Debug)]
@@ -12,9 +12,8 @@ pub struct Open {
     pub key: SessionKey,
     /// The connection itself, for `connection` audiences.
     pub connection: ConnectionId,
-    /// How `user` audiences address it.
-    pub user: Option<UserId>,
     /// Whose sessions are counted together (`session.per_caller_max`): the user, else the peer.
+    /// Not looked at without a client id.
     pub caller: Arc<str>,
 }
 

@@ -135,7 +135,6 @@ impl World {
         let open = Open {
             key: SessionKey { hub: "tasks".into(), identity, client },
             connection: format!("c-{user}").as_str().into(),
-            user: Some(user.into()),
             caller: user.into(),
         };
         self.store.open(open, now()).await.unwrap().subscriber

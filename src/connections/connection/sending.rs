@@ -77,7 +77,7 @@ impl Connection {
             let (flushed, wake) = outbox.release(bounds);
             appended = outbox.append(frame, bounds);
             let news = outbox.take_news();
-            self.note_written(&outbox);
+            self.note_written(&mut outbox);
             drop(outbox);
             self.after_flush(flushed, news);
             self.wake(wake);
@@ -182,7 +182,7 @@ impl Connection {
                 let mut outbox = self.outbox.lock();
                 outbox.pulled_is_written();
                 let pulled = outbox.pull(bytes_max, self.node.bounds());
-                self.note_written(&outbox);
+                self.note_written(&mut outbox);
                 (pulled, outbox.take_news())
             };
             self.tell(news);
@@ -205,7 +205,7 @@ impl Connection {
             outbox.stuck_since_ms = Some(self.node.now_ms());
         }
         let news = outbox.take_news();
-        self.note_written(&outbox);
+        self.note_written(&mut outbox);
         drop(outbox);
         self.after_flush(flushed, news);
         full
@@ -221,15 +221,15 @@ impl Connection {
         let mut outbox = self.outbox.lock();
         let (flushed, wake) = outbox.release(self.node.bounds());
         let news = outbox.take_news();
-        self.note_written(&outbox);
+        self.note_written(&mut outbox);
         drop(outbox);
         self.after_flush(flushed, news);
         self.wake(wake);
     }
 
-    /// For whoever watches: copies under the lock that is held anyway.
-    fn note_written(&self, outbox: &Outbox) {
-        self.activity.written(outbox.tally, self.node.coarse_ms());
+    /// For whoever watches: under the lock that is held anyway.
+    fn note_written(&self, outbox: &mut Outbox) {
+        self.activity.written(std::mem::take(&mut outbox.tally), self.node.coarse_ms());
     }
 
     fn after_flush(&self, flushed: Flushed, news: News) {

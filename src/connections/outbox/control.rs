@@ -8,6 +8,16 @@ use super::{Outbox, Wake};
 use crate::connections::replay::Replay;
 use crate::connections::sink::Outlet;
 
+/// One place for each kind; a newer one takes an older one's place.
+#[derive(Default)]
+pub(super) struct Control {
+    sequence: Option<Bytes>,
+    pong: Option<Bytes>,
+    ack: Option<Bytes>,
+    /// The stamp of a ping that is due; see [`crate::connections::Sink::ping_frame`].
+    ping: Option<NonZeroU64>,
+}
+
 impl Outbox {
     /// Attaches a new socket: Sequence goes first, then all that is unacked (section 5.12).
     pub(in crate::connections) fn resume(
@@ -17,12 +27,11 @@ impl Outbox {
     ) -> bool {
         let Some(replay) = &mut self.replay else { return false };
         replay.rewind();
-        self.sequence = Some(sequence(replay.first_unacked()));
+        let sequence = Some(sequence(replay.first_unacked()));
+        // What waited was for the old socket.
+        self.control = Some(Box::new(Control { sequence, ..Control::default() }));
         self.begun = None;
         self.begun_mark = None;
-        self.pong = None;
-        self.ack = None;
-        self.ping = None;
         self.stuck_since_ms = None;
         self.outlet = Some(outlet);
         true
@@ -47,12 +56,12 @@ impl Outbox {
         if self.closing.is_some() {
             return Wake::Nobody;
         }
-        self.pong = Some(frame);
+        self.control().pong = Some(frame);
         self.mark()
     }
 
     pub(in crate::connections) fn set_ack(&mut self, frame: Bytes) -> Wake {
-        self.ack = Some(frame);
+        self.control().ack = Some(frame);
         self.mark()
     }
 
@@ -61,20 +70,25 @@ impl Outbox {
         if self.closing.is_some() || !matches!(self.outlet, Some(Outlet::Direct(_))) {
             return Wake::Nobody;
         }
-        self.ping = NonZeroU64::new(stamp);
+        self.control().ping = NonZeroU64::new(stamp);
         self.mark()
+    }
+
+    fn control(&mut self) -> &mut Control {
+        self.control.get_or_insert_default()
     }
 
     /// What goes out before the next frame, the most important first.
     pub(super) fn take_control(&mut self) -> Option<Bytes> {
-        let waits = self.sequence.take().or_else(|| self.pong.take()).or_else(|| self.ack.take());
-        waits.or_else(|| self.take_ping())
-    }
-
-    fn take_ping(&mut self) -> Option<Bytes> {
-        let stamp = self.ping.take()?;
+        let Control { sequence, pong, ack, ping } = &mut **self.control.as_mut()?;
+        let next = sequence.take().or_else(|| pong.take()).or_else(|| ack.take());
+        if next.is_some() {
+            return next;
+        }
+        let stamp = ping.take();
+        self.control = None;
         match &self.outlet {
-            Some(Outlet::Direct(sink)) => sink.ping_frame(stamp.get()),
+            Some(Outlet::Direct(sink)) => sink.ping_frame(stamp?.get()),
             Some(Outlet::Pulled) | None => None,
         }
     }

@@ -2,18 +2,19 @@
 
 use crate::connections::frame::Frame;
 
-/// What has been handed to the transport since the opening.
+/// What has been handed to the transport since somebody took note of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::connections) struct Tally {
-    /// Frames of every kind; each stands for a write that went through.
-    pub(in crate::connections) frames: u64,
+    /// A frame of any kind: a write went through.
+    pub(in crate::connections) wrote: bool,
     /// Messages of types 1 to 5, counted when they leave for the first time.
-    pub(in crate::connections) messages: u64,
+    pub(in crate::connections) messages: u32,
 }
 
 impl Tally {
     pub(super) fn count(&mut self, frame: &Frame) {
-        self.frames += 1;
-        self.messages += u64::from(frame.is_tracked());
+        self.wrote = true;
+        // Notes are taken after each turn, and no outbox holds so many frames.
+        self.messages = self.messages.saturating_add(u32::from(frame.is_tracked()));
     }
 }

@@ -152,7 +152,7 @@ impl Outbox {
             written -= begun.len();
             self.begun = None;
             self.news.written.extend(self.begun_mark.take());
-            self.tally.frames += 1;
+            self.tally.wrote = true;
         }
         let mut released = 0;
         while written > 0 {

@@ -7,6 +7,8 @@ use super::world::{Client, World, frame};
 use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// How exact the monitor's moments are.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A threshold of an hour, a sweep every five minutes, and a client timeout that catches nobody.
 fn world() -> World {
@@ -23,7 +25,7 @@ fn silent(world: &World, id: &str) -> Client {
 }
 
 fn stale(world: &World) -> Vec<String> {
-    let facts = world.node.facts().into_iter().filter(|facts| facts.stale);
+    let facts = world.node.facts().filter(|facts| facts.stale);
     let mut ids: Vec<_> = facts.map(|facts| facts.id.as_str().to_owned()).collect();
     ids.sort();
     ids
@@ -108,7 +110,7 @@ async fn the_round_trip_is_measured_once_a_minute_where_the_transport_can() {
     tokio::time::sleep(Duration::from_millis(30)).await;
     let before = client.connection.node.now_us();
     client.connection.ponged(stamps[0]);
-    let measured = world.node.facts()[0].round_trip.unwrap();
+    let measured = world.node.facts().next().unwrap().round_trip.unwrap();
     assert_eq!(measured, Duration::from_micros(before - stamps[0]));
     tokio::time::sleep(4 * MINUTE).await;
     let count = client.socket.stamps.lock().len();
@@ -127,14 +129,55 @@ async fn what_a_connection_did_is_known_to_a_second() {
     )));
     client.expect("onetwo{\"type\":6}").await;
     client.connection.count_acknowledged(2);
-    let facts = world.node.facts().remove(0);
+    let facts = world.node.facts().next().unwrap();
     assert_eq!((facts.messages_sent, facts.messages_acknowledged), (2, 2), "a ping is no message");
     assert!(facts.idle <= Duration::from_secs(1), "{:?}", facts.idle);
     assert!(facts.silent >= Duration::from_secs(4), "{:?}", facts.silent);
     assert_eq!(facts.age.as_secs(), 5);
     client.script.say(Inbound::Data);
     assert_eq!(client.read().await, Read::Data);
-    assert!(world.node.facts()[0].silent <= Duration::from_secs(1));
+    assert!(world.node.facts().next().unwrap().silent <= Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_sign_of_life_counts_and_what_is_written_is_none() {
+    let world = world();
+    let mut client = silent(&world, "a");
+    let silence = || world.node.facts().next().unwrap().silent;
+    let idle = || world.node.facts().next().unwrap().idle;
+    let quiet = async || {
+        tokio::time::sleep(MINUTE).await;
+        assert!(silence() >= MINUTE, "{:?}", silence());
+    };
+    quiet().await;
+    client.connection.send_pong(bytes::Bytes::from_static(b"a ping of its transport"));
+    assert!(silence() <= SECOND, "{:?}", silence());
+    quiet().await;
+    client.connection.ponged(0);
+    assert!(silence() <= SECOND, "{:?}", silence());
+    quiet().await;
+    client.connection.set_polled(true);
+    assert!(silence() <= SECOND, "{:?}", silence());
+    quiet().await;
+    // A message, an ack, a ping of the protocol: all come as bytes.
+    client.script.say(Inbound::Data);
+    assert_eq!(client.read().await, Read::Data);
+    assert!(silence() <= SECOND, "{:?}", silence());
+    quiet().await;
+    client.connection.send(frame("one")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(silence() >= MINUTE && idle() <= SECOND, "{:?}", idle());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_was_active_before_it_came() {
+    let world = world();
+    // The clock of the monitor lags behind by now.
+    tokio::time::sleep(Duration::from_millis(1_900)).await;
+    let client = silent(&world, "a");
+    client.connection.ponged(0);
+    let facts = world.node.facts().next().unwrap();
+    assert_eq!((facts.idle, facts.silent), (facts.age, facts.age));
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,7 +188,7 @@ async fn a_parked_connection_and_one_before_its_handshake_are_not_stale() {
     let _new = world.before_handshake("new");
     parked.script.lose();
     assert_eq!(parked.read_within(Duration::from_secs(5)).await, None);
-    let facts = world.node.facts();
+    let facts: Vec<_> = world.node.facts().collect();
     assert_eq!(facts.len(), 1, "nobody is there before the handshake");
     assert!(facts[0].parked && !facts[0].stale);
     assert_eq!(world.node.metrics().stale.get(), 0);

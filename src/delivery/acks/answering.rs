@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::courier::{Courier, Desk, Errands, Flight, Repeat};
+use super::courier::{Courier, Desk, Errands, Flight, Repeat, Work};
 use super::hub::AckMode;
 use crate::delivery::breaker::Force;
 use crate::delivery::pair::{Death, Event, Next, Settled, State, Why};
@@ -38,7 +38,7 @@ impl Courier {
         for mark in marks {
             self.one_written(&mut desk, MessageSeq(mark.get()), &mut errands);
         }
-        if room {
+        if room && desk.blocked {
             desk.blocked = false;
         }
         errands.load |= desk.wants_load(&self.policy);
@@ -49,7 +49,9 @@ impl Courier {
     fn one_written(&self, desk: &mut Desk, seq: MessageSeq, errands: &mut Errands) {
         let mode = desk.link.as_ref().map(|link| link.mode);
         let held = desk.breaker.holds() && desk.probe != Some(seq);
-        desk.count_written(seq);
+        if let Some(work) = &mut desk.work {
+            work.count_written(seq);
+        }
         let Some(mut next) = desk.tell(seq, Event::Written, &self.policy) else { return };
         if next == Next::Ignore {
             return;
@@ -148,7 +150,9 @@ impl Courier {
         let pair = desk.flights.get(&seq).map(|flight| &flight.pair);
         if pair.is_some_and(|pair| pair.state() == State::Queued && pair.attempts() == 0) {
             self.policy.metrics.attempts.inc();
-            desk.count_written(seq);
+            if let Some(work) = &mut desk.work {
+                work.count_written(seq);
+            }
             desk.tell(seq, Event::Written, &self.policy);
         }
     }
@@ -286,6 +290,9 @@ impl Courier {
         if let Some(link) = &mut desk.link {
             link.parked = false;
         }
+        if !desk.has_work() {
+            return errands;
+        }
         let flying: Vec<MessageSeq> = desk.flights.keys().copied().collect();
         desk.look_at = None;
         for seq in flying {
@@ -330,7 +337,7 @@ impl Courier {
     }
 }
 
-impl Desk {
+impl Work {
     /// A copy is written: that is its place in what the client sees. One that the transport replays
     /// keeps its place.
     fn count_written(&mut self, seq: MessageSeq) {

@@ -25,7 +25,7 @@ use crate::delivery::lanes::Lane;
 use crate::delivery::pair::{Event, Next, Pair};
 use crate::model::{ConnectionId, Tenant};
 use crate::protocol::Protocol;
-use crate::store::{Attempt, MessageSeq, Moment, Settle, Spent, SubscriberId};
+use crate::store::{Attempt, MessageSeq, Moment, PairStatus, Settle, Spent, SubscriberId};
 
 /// One subscriber's courier.
 pub(super) struct Courier {
@@ -35,10 +35,16 @@ pub(super) struct Courier {
     pub(super) desk: Mutex<Desk>,
 }
 
-/// What a courier knows.
+/// What a courier knows. Nearly all are owed nothing nearly all the time, so what is under way
+/// takes memory only while there is something: looking at it makes nothing, changing it does.
 #[derive(Default)]
 pub(super) struct Desk {
     pub(super) link: Option<Link>,
+    pub(super) work: Option<Box<Work>>,
+}
+
+/// What is under way to one subscriber.
+pub(super) struct Work {
     /// In order of acceptance.
     pub(super) flights: BTreeMap<MessageSeq, Flight>,
     /// Flights that are more than owed: with a copy out, or waiting for something.
@@ -162,18 +168,20 @@ impl Courier {
     ) -> Errands {
         let mut errands = Errands::default();
         let mut desk = self.desk.lock();
-        let why = "The connection was replaced.";
-        self.hold_flights(&mut desk, why, true, &mut errands);
         desk.link = Some(Link { connection, protocol, mode, begun: false, parked: false });
-        desk.written = 0;
-        desk.live = None;
-        // A probe that the connection before took with it.
-        desk.probe = None;
-        desk.breaker.unused();
-        for flight in desk.flights.values_mut() {
-            (flight.first, flight.last) = (0, 0);
+        if desk.has_work() {
+            let why = "The connection was replaced.";
+            self.hold_flights(&mut desk, why, true, &mut errands);
+            desk.written = 0;
+            desk.live = None;
+            // A probe that the connection before took with it.
+            desk.probe = None;
+            desk.breaker.unused();
+            for flight in desk.flights.values_mut() {
+                (flight.first, flight.last) = (0, 0);
+            }
+            desk.start_over();
         }
-        desk.start_over();
         errands
     }
 
@@ -200,13 +208,15 @@ impl Courier {
         if transport_failed {
             desk.breaker.failed(Instant::now(), &self.policy.breaker);
         }
-        let why = "The connection was lost before an answer.";
-        self.hold_flights(&mut desk, why, true, &mut errands);
         desk.link = None;
-        desk.look_at = None;
-        desk.start_over();
-        desk.breaker.unused();
-        desk.probe = None;
+        if desk.has_work() {
+            let why = "The connection was lost before an answer.";
+            self.hold_flights(&mut desk, why, true, &mut errands);
+            desk.look_at = None;
+            desk.start_over();
+            desk.breaker.unused();
+            desk.probe = None;
+        }
         errands
     }
 
@@ -216,11 +226,16 @@ impl Courier {
         desk.link.is_none() && desk.flights.is_empty()
     }
 
-    /// A pair has ended elsewhere: expiry by the store, another node, an operator.
-    pub(super) fn ended(&self, seq: MessageSeq) -> Errands {
+    /// A pair has ended: here, or elsewhere by expiry, another node, an operator.
+    pub(super) fn ended(&self, seq: MessageSeq, how: PairStatus) -> Errands {
         let mut errands = Errands::default();
         let mut desk = self.desk.lock();
-        self.remove(&mut desk, seq, &mut errands);
+        if let (PairStatus::Acknowledged, Some(link)) = (how, &desk.link) {
+            link.connection.count_acknowledged(1);
+        }
+        if desk.has_work() {
+            self.remove(&mut desk, seq, &mut errands);
+        }
         errands
     }
 
@@ -262,7 +277,7 @@ impl Courier {
         now.checked_sub(desk.paused()).unwrap_or(now)
     }
 
-    /// Sees to it that somebody looks when the next pair is due.
+    /// Sees to it that somebody looks when the next pair is due. What is done takes no memory.
     pub(super) fn plan(&self, desk: &mut Desk, errands: &mut Errands) {
         if let Some(at) = errands.look_at {
             if desk.look_at.is_some_and(|own| own <= at) {
@@ -271,6 +286,7 @@ impl Courier {
                 desk.look_at = Some(at);
             }
         }
+        desk.tidy();
     }
 }
 
@@ -292,7 +308,8 @@ impl Desk {
 
     /// Whether what is read must not go beyond this message: it is new, and has a place aside.
     pub(super) fn stops_before(&mut self, seq: MessageSeq) -> bool {
-        self.live.as_mut().is_some_and(|live| live.stops_before(seq))
+        let live = self.work.as_mut().and_then(|work| work.live.as_mut());
+        live.is_some_and(|live| live.stops_before(seq))
     }
 
     /// Takes a flight out; nothing else.
@@ -319,10 +336,11 @@ impl Desk {
     /// Tells a flight what happened. None when it is no flight.
     pub(super) fn tell(&mut self, seq: MessageSeq, event: Event, policy: &Policy) -> Option<Next> {
         let now = Courier::now(self, Instant::now());
-        let pair = &mut self.flights.get_mut(&seq)?.pair;
+        let work = self.work.as_mut()?;
+        let pair = &mut work.flights.get_mut(&seq)?.pair;
         let before = pair.is_out();
         let next = pair.on(event, now, &policy.limits);
-        self.out = self.out + usize::from(pair.is_out()) - usize::from(before);
+        work.out = work.out + usize::from(pair.is_out()) - usize::from(before);
         Some(next)
     }
 

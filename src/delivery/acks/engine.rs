@@ -23,7 +23,7 @@ use super::sending::{Page, Read};
 use super::settler::Settler;
 use crate::delivery::breaker::Breaker;
 use crate::delivery::lanes::Lanes;
-use crate::model::{ConnectionId, HubName, Tenant};
+use crate::model::{HubName, Tenant};
 use crate::store::{Ended, MessageSeq, Moment, Owed, PairStatus, Store, StoreError, SubscriberId};
 
 /// Acknowledged delivery of one node.
@@ -38,7 +38,6 @@ pub(in crate::delivery) struct Acks {
     /// The store as a destination: it fails for everybody, so it has one breaker.
     pub(super) store_breaker: Mutex<Breaker>,
     pub(super) couriers: RwLock<HashMap<SubscriberId, Arc<Courier>>>,
-    pub(super) by_connection: RwLock<HashMap<ConnectionId, Arc<Courier>>>,
     pub(super) firsts: Firsts,
     pub(super) repeats: Mutex<Lanes<Tenant, Repeat>>,
     /// Couriers somebody must look at, the earliest first; one entry per courier is valid.
@@ -73,7 +72,6 @@ impl Acks {
             settler: Settler::default(),
             store_breaker: Mutex::default(),
             couriers: RwLock::default(),
-            by_connection: RwLock::default(),
             firsts: Firsts::new(),
             repeats: Mutex::new(Lanes::new()),
             looks: Mutex::default(),
@@ -213,7 +211,7 @@ impl Acks {
                 continue;
             }
             if let Some(courier) = self.courier(pair.subscriber) {
-                let errands = courier.ended(pair.seq);
+                let errands = courier.ended(pair.seq, pair.status);
                 self.run_errands(&courier, errands);
                 self.forget_if_idle(&courier);
             }

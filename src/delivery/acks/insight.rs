@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::courier::Courier;
 use super::engine::Acks;
 use super::{EndedSink, NotAccepted};
 use crate::delivery::breaker::{BreakerState, Force};
@@ -157,9 +158,14 @@ impl Delivery {
 }
 
 impl Acks {
+    /// A copy, so that nobody waits for the map while each of them is looked at.
+    fn all_couriers(&self) -> Vec<Arc<Courier>> {
+        self.couriers.read().values().cloned().collect()
+    }
+
     fn queue(&self) -> Queue {
         let mut queue = Queue { repeats_waiting: self.repeats.lock().len(), ..Queue::default() };
-        for courier in self.couriers.read().values() {
+        for courier in self.all_couriers() {
             let desk = courier.desk.lock();
             queue.present += usize::from(desk.link.is_some());
             queue.in_flight += desk.flights.len();
@@ -174,7 +180,7 @@ impl Acks {
             (breaker.state(), breaker.failures_in_a_row())
         };
         let mut breakers = Breakers { store, store_failures, open: 0, half_open: 0, isolated: 0 };
-        for courier in self.couriers.read().values() {
+        for courier in self.all_couriers() {
             match courier.desk.lock().breaker.state() {
                 BreakerState::Closed => {}
                 BreakerState::Open => breakers.open += 1,

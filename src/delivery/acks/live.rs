@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::courier::{Courier, Desk, Errands, Flight};
+use super::courier::{Courier, Desk, Errands, Flight, Work};
 use super::hub::DeliveryOrder;
 use super::message::{Message, mark_of};
 use super::session::Subscription;
@@ -79,7 +79,8 @@ impl Courier {
         message: &Arc<Message>,
         errands: &mut Errands,
     ) -> bool {
-        let Desk { live: Some(live), link: Some(link), flights, .. } = desk else { return false };
+        let Some((link, work)) = desk.both() else { return false };
+        let Work { live: Some(live), flights, .. } = work else { return false };
         if message.seq <= live.after {
             return false;
         }
@@ -131,7 +132,7 @@ impl Courier {
         if !desk.is_linked_to(connection.id()) || desk.is_caught_up() {
             return;
         }
-        let Some(live) = &mut desk.live else { return };
+        let Some(Work { live: Some(live), .. }) = desk.work.as_deref_mut() else { return };
         live.room = 0;
         for mark in connection.take_marked_from_aside() {
             let seq = MessageSeq(mark.get());
@@ -143,11 +144,13 @@ impl Courier {
     /// What waited aside is let in. Unless something new had no room there, everything new has been
     /// offered, and nothing is to be read.
     fn has_caught_up(&self, desk: &mut Desk, errands: &mut Errands) {
-        let Some(live) = desk.live.take() else { return };
+        let Some(work) = &mut desk.work else { return };
+        let Some(live) = work.live.take() else { return };
         if live.reached && !live.overflowed {
-            desk.behind = false;
+            work.behind = false;
         }
         errands.load |= desk.wants_load(&self.policy);
+        self.plan(desk, errands);
     }
 }
 
@@ -157,16 +160,25 @@ impl Subscription {
     pub async fn replay(&self) {
         self.begin();
         let caught_up = async {
-            // Reading from memory takes one turn.
-            tokio::task::yield_now().await;
             let mut look = REPLAY_LOOK_FIRST;
-            while self.courier.desk.lock().is_replaying(self.connection.id()) {
+            let is_replaying = || self.courier.desk.lock().is_replaying(self.connection.id());
+            if is_replaying() {
+                // Reading from memory takes one turn.
+                tokio::task::yield_now().await;
+            }
+            while is_replaying() {
                 tokio::time::sleep(look).await;
                 look = REPLAY_LOOK.min(look * 2);
             }
         };
         let _ = tokio::time::timeout(REPLAY_MAX, caught_up).await;
         self.courier.withdraw(&self.connection);
+    }
+
+    /// Whether there is something to be sent first, or to be put in order, while what is new waits
+    /// aside: [`Subscription::replay`] and then [`Subscription::let_in`] see to that.
+    pub fn catches_up(&self) -> bool {
+        self.found.is_some()
     }
 
     /// As [`Subscription::replay`], for somebody who waits for nothing.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,16 +11,21 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::answering::Word;
+use super::courier::Courier;
 use super::engine::Acks;
 use super::hub::AckMode;
 use super::message::which;
-use super::session::Subscription;
+use super::session::{Found, Subscription};
 use crate::connections::{Connection, End};
 use crate::delivery::outlet::{Delivery, DeliveryError};
 use crate::protocol::Protocol;
 use crate::store::{
-    ClientKey, Identity, MessageSeq, Outcome, SessionKey, Settle, StoreError, SubscriberId,
+    ClientKey, Identity, MessageSeq, Open, Opened, Outcome, SessionKey, Settle, StoreError,
+    SubscriberId,
 };
+
+/// What the client of a replaced connection is told.
+const REPLACED: &str = "Connection closed: the same client has connected again.";
 
 /// What a client brings with it.
 #[derive(Clone, Copy, Debug)]
@@ -98,28 +104,99 @@ impl Delivery {
         &self,
         connection: &Arc<Connection>,
         arrival: Arrival<'_>,
-    ) -> Result<Option<Subscription>, DeliveryError> {
+    ) -> Result<Option<Arc<Subscription>>, DeliveryError> {
         let Some(acks) = &self.acks else { return Ok(None) };
         let user = connection.caller().user.as_ref();
-        let identity =
-            user.map_or(Identity::Anonymous, |user| Identity::Named(user.as_str().into()));
-        let caller: Arc<str> = match (user, arrival.peer) {
-            (Some(user), _) => format!("user {user}").into(),
-            (None, Some(peer)) => format!("peer {peer}").into(),
-            (None, None) => "nobody".into(),
-        };
+        let identity = user.cloned().map_or(Identity::Anonymous, Identity::Named);
         // What opens no session is no reason not to serve; the hub has its own rules for ids.
         let client = arrival.client_id.and_then(|id| ClientKey::of(&identity, id).ok());
+        // Only sessions are counted.
+        let caller: Arc<str> = match (&client, user, arrival.peer) {
+            (None, ..) => Arc::default(),
+            (Some(_), Some(user), _) => format!("user {user}").into(),
+            (Some(_), None, Some(peer)) => format!("peer {peer}").into(),
+            (Some(_), None, None) => "nobody".into(),
+        };
         let key = SessionKey { hub: connection.hub().clone(), identity, client };
         let _turn = match key.client {
             Some(_) => Some(acks.turnstiles.pass(&key).await),
             None => None,
         };
-        self.session_opened(connection, arrival.protocol, key, caller, arrival.mode).await
+        let open = Open { key, connection: connection.id().clone(), caller };
+        let opened = acks.store.open(open, acks.now()).await?;
+        let Arrival { protocol, mode, .. } = arrival;
+        Ok(Some(acks.clone().present(connection, protocol, mode, opened).await))
     }
 }
 
 impl Acks {
+    /// The store knows the subscriber; from here on its courier takes what is accepted for it.
+    pub(super) async fn present(
+        self: Arc<Self>,
+        connection: &Arc<Connection>,
+        protocol: Protocol,
+        mode: AckMode,
+        opened: Opened,
+    ) -> Arc<Subscription> {
+        let hub = self.hubs.get(connection.hub()).copied().unwrap_or_default();
+        let (courier, before, errands) = {
+            let mut couriers = self.couriers.write();
+            let made = || Courier::new(opened.subscriber, self.policy.clone(), hub);
+            let courier = couriers.entry(opened.subscriber).or_insert_with(made).clone();
+            // Under the map's lock: an idle courier cannot be forgotten before it is attached.
+            let before = courier.desk.lock().link.as_ref().map(|link| link.connection.clone());
+            let errands = courier.attach(connection.clone(), protocol, mode);
+            (courier, before, errands)
+        };
+        self.run_errands(&courier, errands);
+        // Also one that has not finished its greeting, and stands in no registry yet.
+        if let Some(old) = before {
+            old.set_subscriber(None);
+            old.set_witness(None);
+            old.end(End::Asked { reason: Some(REPLACED.to_owned()), allow_reconnect: false });
+        }
+        connection.set_subscriber(NonZeroU64::new(opened.subscriber.0));
+        let owed = self.owed_on_arrival(&courier, opened.owed).await;
+        let found = Found { groups: opened.groups, owed };
+        let is_empty = found.groups.is_empty() && owed == 0;
+        if !is_empty {
+            connection.keep_aside();
+            // What is accepted from here on finds the courier.
+            if let Ok(newest) = self.store.newest().await {
+                courier.live_after(connection, newest);
+            }
+        }
+        let subscription = Arc::new(Subscription {
+            acks: self,
+            courier,
+            connection: connection.clone(),
+            mode,
+            is_session: opened.session,
+            is_new: opened.is_new,
+            found: (!is_empty).then(|| Box::new(found)),
+        });
+        connection.set_witness(Some(subscription.clone()));
+        subscription
+    }
+
+    /// How much a subscriber is owed that has come. What is accepted from here on finds its courier;
+    /// what was accepted before shows in the store, also since it was opened there. Nearly all are
+    /// owed nothing, and for them nothing has to be read.
+    async fn owed_on_arrival(&self, courier: &Courier, opened: u64) -> u64 {
+        match self.store.owed_count(courier.subscriber).await {
+            Ok(0) if opened == 0 => 0,
+            Ok(count) => {
+                courier.desk.lock().start_over();
+                count.max(opened)
+            }
+            // Reading it will be tried again for longer.
+            Err(_) => {
+                courier.desk.lock().start_over();
+                opened
+            }
+        }
+    }
+
     /// Remembers that a connection's end cost its session something ordinary.
     pub(super) fn note_gap(&self, subscriber: SubscriberId, end: Option<&End>) {
         let gap = match end {
@@ -141,8 +218,11 @@ impl Acks {
 impl Subscription {
     /// What the session's last connection has lost, asked once.
     pub fn take_gap(&self) -> Option<Gap> {
+        if !self.is_session {
+            return None;
+        }
         let (gap, _since) = self.acks.gaps.0.lock().remove(&self.courier.subscriber)?;
-        self.is_session.then_some(gap)
+        Some(gap)
     }
 
     /// The client has handled all of these, which may be thousands. What it never was owed changes
@@ -165,7 +245,6 @@ impl Subscription {
             return Ok(());
         }
         let ended = self.acks.store.settle(elsewhere, self.acks.now()).await?;
-        self.connection.count_acknowledged(ended.len() as u64);
         self.acks.ended(&ended);
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::courier::{Courier, Desk, Errands, Flight, Reading};
+use super::courier::{Courier, Desk, Errands, Flight, Reading, Work};
 use super::hub::DeliveryOrder;
 use super::message::{Message, mark_of};
 use crate::connections::Given;
@@ -49,8 +49,9 @@ impl Courier {
         if self.is_held_by_key(desk, seq) {
             return true;
         }
-        let Desk { flights, link, blocked, .. } = desk;
-        let (Some(flight), Some(link)) = (flights.get_mut(&seq), link) else { return true };
+        let Some((link, work)) = desk.both() else { return true };
+        let Work { flights, blocked, .. } = work;
+        let Some(flight) = flights.get_mut(&seq) else { return true };
         if flight.pair.state() != State::Owed {
             return true;
         }
@@ -126,8 +127,8 @@ impl Courier {
     pub(super) fn next_page(&self, errands: &mut Errands) -> Option<(Page, Reading)> {
         let mut desk = self.desk.lock();
         self.send_again(&mut desk, errands);
-        self.plan(&mut desk, errands);
         desk.loading = false;
+        self.plan(&mut desk, errands);
         if desk.is_caught_up() || !desk.wants_load(&self.policy) {
             return None;
         }
@@ -309,9 +310,6 @@ impl Courier {
             Next::Bury(why) => Outcome::Dead(why.into()),
         };
         self.policy.metrics.count(&outcome);
-        if let (Outcome::Acknowledged, Some(link)) = (&outcome, &desk.link) {
-            link.connection.count_acknowledged(1);
-        }
         errands.settles.push(Settle {
             subscriber: self.subscriber,
             message: Which::Seq(seq),

@@ -1,7 +1,7 @@
 //! A connection becomes a subscriber: its session, its groups, the words of its client.
 
 use std::num::NonZeroU64;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::answering::Word;
@@ -12,12 +12,10 @@ use super::message::{message_of, which};
 use crate::connections::{Connection, End, Witness};
 use crate::delivery::outlet::{Delivery, DeliveryError};
 use crate::delivery::pair::{State, Why};
-use crate::model::{ConnectionId, GroupName};
-use crate::protocol::{Outcome, Protocol};
-use crate::store::{self, Joined, Open, PairStatus, SessionKey, Settle, StoreError, SubscriberId};
+use crate::model::GroupName;
+use crate::protocol::Outcome;
+use crate::store::{self, Joined, PairStatus, Settle, StoreError, SubscriberId};
 
-/// What the client of a replaced connection is told.
-const REPLACED: &str = "Connection closed: the same client has connected again.";
 /// What stock JavaScript clients answer when no handler returned anything, and when several did.
 const NO_RESULT: [&str; 2] =
     ["Client didn't provide a result.", "Client provided multiple results."];
@@ -41,96 +39,35 @@ pub enum Status {
 }
 
 /// A subscriber on its connection. Held by the session of the hub; every word of the client about a
-/// message comes through it, so nobody can speak for another.
-#[derive(Clone)]
+/// message comes through it, so nobody can speak for another. It is also what its connection tells
+/// of its frames: every idle connection has one, so it is small.
 pub struct Subscription {
     pub(super) acks: Arc<Acks>,
     pub(super) courier: Arc<Courier>,
     pub(super) connection: Arc<Connection>,
     /// How the client acknowledges.
     pub mode: AckMode,
-    /// The groups the session was in. Their guards are to be asked again before the replay.
-    pub groups: Arc<[GroupName]>,
     /// Whether the subscriber outlives its connection.
     pub is_session: bool,
     /// Whether nothing was known of the session.
     pub is_new: bool,
-    /// How much it was owed when it came.
-    pub owed: u64,
-    /// Whether it is sent what it is owed first, while what is new waits aside: for every client
-    /// that has been here before. To be followed by [`Subscription::let_in`].
-    pub catches_up: bool,
+    /// None for those who found nothing when they came.
+    pub(super) found: Option<Box<Found>>,
+}
+
+/// What a subscriber finds when it comes.
+pub(super) struct Found {
+    pub(super) groups: Vec<GroupName>,
+    pub(super) owed: u64,
 }
 
 impl Delivery {
-    /// A connection becomes a subscriber, or a session comes back. Whoever had the session is closed.
-    /// Nothing owed is sent before [`Subscription::replay`]. None when this node keeps nothing.
-    /// `caller` is whose sessions are counted together: the user, else the peer.
-    pub(super) async fn session_opened(
-        &self,
-        connection: &Arc<Connection>,
-        protocol: Protocol,
-        key: SessionKey,
-        caller: Arc<str>,
-        mode: AckMode,
-    ) -> Result<Option<Subscription>, DeliveryError> {
-        let Some(acks) = self.acks.clone() else { return Ok(None) };
-        let hub = acks.hubs.get(connection.hub()).copied().unwrap_or_default();
-        let open = Open {
-            key,
-            connection: connection.id().clone(),
-            user: connection.caller().user.clone(),
-            caller,
-        };
-        let opened = acks.store.open(open, acks.now()).await?;
-        let catches_up = !opened.is_new || opened.owed > 0;
-        if catches_up {
-            connection.keep_aside();
-        }
-        let (courier, before, errands) = {
-            let mut couriers = acks.couriers.write();
-            let made = || Courier::new(opened.subscriber, acks.policy.clone(), hub);
-            let courier = couriers.entry(opened.subscriber).or_insert_with(made).clone();
-            // Under the map's lock: an idle courier cannot be forgotten before it is attached.
-            let before = courier.desk.lock().link.as_ref().map(|link| link.connection.clone());
-            let errands = courier.attach(connection.clone(), protocol, mode);
-            (courier, before, errands)
-        };
-        acks.run_errands(&courier, errands);
-        // What is accepted from here on finds the courier.
-        if catches_up && let Ok(newest) = acks.store.newest().await {
-            courier.live_after(connection, newest);
-        }
-        // Also one that has not finished its greeting, and stands in no registry yet.
-        if let Some(old) = before {
-            acks.by_connection.write().remove(old.id());
-            old.set_witness(None);
-            old.end(End::Asked { reason: Some(REPLACED.to_owned()), allow_reconnect: false });
-        }
-        acks.by_connection.write().insert(connection.id().clone(), courier.clone());
-        connection.set_witness(Some(Arc::new(Eye {
-            acks: Arc::downgrade(&acks),
-            courier: courier.clone(),
-            connection: connection.id().clone(),
-        })));
-        Ok(Some(Subscription {
-            acks,
-            courier,
-            connection: connection.clone(),
-            mode,
-            groups: opened.groups.into(),
-            is_session: opened.session,
-            is_new: opened.is_new,
-            owed: opened.owed,
-            catches_up,
-        }))
-    }
-
     /// The connection of a subscriber is over: what it owed stays owed while it may come back.
     pub(in crate::delivery) async fn connection_lost(&self, connection: &Connection) {
         let Some(acks) = &self.acks else { return };
-        let Some(courier) = acks.by_connection.write().remove(connection.id()) else { return };
+        let Some(number) = connection.set_subscriber(None) else { return };
         connection.set_witness(None);
+        let Some(courier) = acks.courier(SubscriberId(number.get())) else { return };
         let failed = matches!(connection.ended(), Some(End::SendTimedOut));
         acks.note_gap(courier.subscriber, connection.ended());
         let errands = courier.detach(connection, failed);
@@ -150,14 +87,14 @@ impl Delivery {
     /// A subscriber joins a group: durable for a session, and it may take over what is owed there.
     pub(in crate::delivery) async fn subscriber_joins(
         &self,
-        connection: &ConnectionId,
+        connection: &Connection,
         group: &GroupName,
     ) -> Result<bool, DeliveryError> {
-        let Some((acks, courier)) = self.subscriber_of(connection) else { return Ok(true) };
-        match acks.store.join(courier.subscriber, group.clone(), acks.now()).await? {
+        let Some((acks, subscriber)) = self.subscriber_of(connection) else { return Ok(true) };
+        match acks.store.join(subscriber, group.clone(), acks.now()).await? {
             Joined::Member { adopted } => {
                 if adopted > 0 {
-                    acks.owed_anything(courier.subscriber);
+                    acks.owed_anything(subscriber);
                 }
                 Ok(true)
             }
@@ -169,19 +106,18 @@ impl Delivery {
     /// A subscriber leaves a group; what it is owed it stays owed.
     pub(in crate::delivery) async fn subscriber_leaves(
         &self,
-        connection: &ConnectionId,
+        connection: &Connection,
         group: &GroupName,
     ) -> Result<(), DeliveryError> {
-        if let Some((acks, courier)) = self.subscriber_of(connection) {
-            acks.store.leave(courier.subscriber, group.clone()).await?;
+        if let Some((acks, subscriber)) = self.subscriber_of(connection) {
+            acks.store.leave(subscriber, group.clone()).await?;
         }
         Ok(())
     }
 
-    fn subscriber_of(&self, connection: &ConnectionId) -> Option<(&Arc<Acks>, Arc<Courier>)> {
-        let acks = self.acks.as_ref()?;
-        let courier = acks.by_connection.read().get(connection).cloned()?;
-        Some((acks, courier))
+    fn subscriber_of(&self, connection: &Connection) -> Option<(&Arc<Acks>, SubscriberId)> {
+        let number = connection.subscriber()?;
+        Some((self.acks.as_ref()?, SubscriberId(number.get())))
     }
 }
 
@@ -200,6 +136,16 @@ impl Acks {
 }
 
 impl Subscription {
+    /// The groups the session was in. Their guards are to be asked again before the replay.
+    pub fn groups(&self) -> &[GroupName] {
+        self.found.as_ref().map_or(&[], |found| &found.groups)
+    }
+
+    /// How much it was owed when it came.
+    pub fn owed(&self) -> u64 {
+        self.found.as_ref().map_or(0, |found| found.owed)
+    }
+
     /// Who this is in receipts and dead letters.
     pub fn subscriber(&self) -> SubscriberId {
         self.courier.subscriber
@@ -332,40 +278,25 @@ impl Subscription {
         }
         let Some(message) = which(id) else { return Ok(false) };
         let subscriber = self.courier.subscriber;
-        let acknowledges = outcome == store::Outcome::Acknowledged;
         let settle = Settle { subscriber, message, outcome };
         let ended = self.acks.store.settle(vec![settle], self.acks.now()).await?;
-        self.connection.count_acknowledged(if acknowledges { ended.len() as u64 } else { 0 });
         self.acks.ended(&ended);
         Ok(!ended.is_empty())
     }
 }
 
-/// What a connection tells about the frames of its subscriber.
-struct Eye {
-    acks: Weak<Acks>,
-    courier: Arc<Courier>,
-    connection: ConnectionId,
-}
-
-impl Eye {
-    fn run(&self, errands: Errands) {
-        if let Some(acks) = self.acks.upgrade() {
-            acks.run_errands(&self.courier, errands);
-        }
-    }
-}
-
-impl Witness for Eye {
+impl Witness for Subscription {
     fn written(&self, marks: &[NonZeroU64], room: bool) {
-        self.run(self.courier.written(&self.connection, marks, room));
+        let errands = self.courier.written(self.connection.id(), marks, room);
+        self.acks.run_errands(&self.courier, errands);
     }
 
     fn parked(&self) {
-        self.courier.park(&self.connection);
+        self.courier.park(self.connection.id());
     }
 
     fn resumed(&self) {
-        self.run(self.courier.resumed(&self.connection));
+        let errands = self.courier.resumed(self.connection.id());
+        self.acks.run_errands(&self.courier, errands);
     }
 }

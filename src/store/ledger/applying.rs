@@ -275,10 +275,13 @@ impl Ledger {
         }
         // Connections are no more, and who had no session cannot be addressed.
         self.hubs = HashMap::new();
-        let sessions = self.subscribers.iter().filter(|(_, found)| found.is_session());
-        for (id, subscriber) in sessions {
-            let hub: &mut Hub = self.hubs.entry(subscriber.key.hub.clone()).or_default();
-            hub.add(*id, subscriber);
+        for (id, subscriber) in &self.subscribers {
+            let hub: &mut Hub = self.hubs.entry(subscriber.hub.clone()).or_default();
+            if subscriber.is_session() {
+                hub.add(*id, subscriber);
+            } else {
+                hub.add_lost(*id, subscriber);
+            }
         }
         self.committed();
     }

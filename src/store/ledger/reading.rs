@@ -157,7 +157,7 @@ impl Ledger {
     fn receipt(&self, seq: MessageSeq, message: &Message) -> Receipt {
         let pairs = if message.pairs.len() > RECEIPT_PAIRS_MAX { &[] } else { &*message.pairs };
         let identity = |id: SubscriberId| {
-            let alive = self.subscribers.get(&id).map(|found| found.key.identity.clone());
+            let alive = self.subscribers.get(&id).map(|found| found.identity.clone());
             let dead = || self.dead.get(&DeadKey { seq, subscriber: id });
             alive.or_else(|| dead().map(|dead| dead.identity.clone()))
         };

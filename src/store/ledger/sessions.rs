@@ -1,12 +1,12 @@
 //! Subscribers come, join, leave, are lost, and come back: what is decided about them.
 
 use super::Ledger;
-use super::hubs::is_in;
+use super::hubs::{Hub, is_in};
 use super::subscribers::Presence;
-use crate::model::{Audience, ConnectionId, GroupName};
+use crate::model::{Audience, ConnectionId, GroupName, UserId};
 use crate::store::dead_letter::{DeadKey, Reason};
 use crate::store::message::{Ended, PairStatus};
-use crate::store::names::{MessageSeq, Moment, SubscriberId, User};
+use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::record::{Record, SubscriberRecord};
 use crate::store::session::{Departed, Joined, Open, Opened};
 
@@ -22,11 +22,14 @@ impl Ledger {
     }
 
     pub(in crate::store) fn open(&mut self, open: Open, now: Moment) -> Opened {
-        let Open { mut key, connection, user, caller } = open;
-        if let Some(id) = key.client.and_then(|_| self.sessions.get(&key).copied()) {
-            return self.reopen(id, connection, user);
+        let Open { mut key, connection, mut caller } = open;
+        if let Some(id) = key.digest().and_then(|own| self.sessions.get(&own).copied()) {
+            return self.reopen(id, connection);
         }
-        let of_caller = self.callers.get(&caller).copied().unwrap_or_default();
+        let mut of_caller = 0;
+        if let Some((known, count)) = self.callers.get_key_value(&caller) {
+            (caller, of_caller) = (known.clone(), *count);
+        }
         if of_caller >= self.config.sessions_per_caller_max
             || self.sessions.len() >= self.config.sessions_max
             || self.is_frugal
@@ -35,13 +38,7 @@ impl Ledger {
         }
         let id = SubscriberId(self.next_subscriber);
         let session = key.client.is_some();
-        let record = SubscriberRecord {
-            subscriber: id,
-            key,
-            user: user.clone(),
-            caller,
-            groups: Vec::new(),
-        };
+        let record = SubscriberRecord { subscriber: id, key, caller, groups: Vec::new() };
         if session {
             self.say(Record::Subscriber(record));
         } else {
@@ -50,7 +47,7 @@ impl Ledger {
         if let Some(subscriber) = self.subscribers.get_mut(&id) {
             subscriber.written = session;
         }
-        let mut opened = self.reopen(id, connection, user);
+        let mut opened = self.reopen(id, connection);
         opened.is_new = true;
         if !session {
             opened.owed = self.inherit(id, now);
@@ -59,7 +56,7 @@ impl Ledger {
     }
 
     /// A connection takes a subscriber up.
-    fn reopen(&mut self, id: SubscriberId, connection: ConnectionId, user: User) -> Opened {
+    fn reopen(&mut self, id: SubscriberId, connection: ConnectionId) -> Opened {
         let mut opened = Opened {
             subscriber: id,
             session: false,
@@ -69,18 +66,20 @@ impl Ledger {
             owed: 0,
         };
         let Some(subscriber) = self.subscribers.get_mut(&id) else { return opened };
-        let hub = self.hubs.entry(subscriber.key.hub.clone()).or_default();
-        hub.remove(id, subscriber);
-        let old = subscriber.connection.replace(connection);
-        subscriber.user = user;
+        let old = subscriber.connection.replace(connection.clone());
+        if let Some(hub) = self.hubs.get_mut(&subscriber.hub) {
+            if let Some(old) = &old {
+                hub.disconnect(id, old);
+            }
+            hub.connect(id, connection);
+        }
         opened.session = subscriber.is_session();
         match std::mem::replace(&mut subscriber.presence, Presence::Here) {
             Presence::Here => opened.replaced = old,
             Presence::Away(end) => _ = self.leaving.remove(&(end, id)),
             Presence::Unknown => {}
         }
-        hub.add(id, subscriber);
-        opened.groups = subscriber.groups.iter().cloned().collect();
+        opened.groups = subscriber.groups().cloned().collect();
         opened.owed = subscriber.owed.len() as u64;
         opened
     }
@@ -92,10 +91,10 @@ impl Ledger {
         now: Moment,
     ) -> Joined {
         let Some(subscriber) = self.subscribers.get(&id) else { return Joined::Gone };
-        if subscriber.groups.contains(&group) {
+        if subscriber.is_in(&group) {
             return Joined::Member { adopted: 0 };
         }
-        if subscriber.groups.len() >= self.config.groups_per_subscriber_max {
+        if subscriber.groups().len() >= self.config.groups_per_subscriber_max {
             return Joined::TooManyGroups;
         }
         if subscriber.is_session() {
@@ -108,7 +107,7 @@ impl Ledger {
 
     pub(in crate::store) fn leave(&mut self, id: SubscriberId, group: GroupName) -> bool {
         let Some(subscriber) = self.subscribers.get(&id) else { return false };
-        if !subscriber.groups.contains(&group) {
+        if !subscriber.is_in(&group) {
             return false;
         }
         let record = Record::Left { subscriber: id, group };
@@ -171,20 +170,26 @@ impl Ledger {
         if subscriber.is_session() {
             return departed;
         }
-        if let Some(hub) = self.hubs.get_mut(&subscriber.key.hub) {
+        if let Some(hub) = self.hubs.get_mut(&subscriber.hub) {
             hub.remove(id, subscriber);
-            if hub.is_empty() {
-                self.hubs.remove(&subscriber.key.hub);
-            }
+            hub.add_lost(id, subscriber);
         }
-        let siblings = self.siblings.of(subscriber);
-        for heir in siblings.into_iter().filter(|heir| *heir > id) {
-            if self.hand_over(id, heir) > 0 {
-                departed.heirs.push(heir);
-            }
+        if !subscriber.owed.is_empty() {
+            departed.heirs = self.leave_to_heirs(id);
         }
         self.drop_if_idle(id, now);
         departed
+    }
+
+    /// What a lost connection was owed goes to later ones of its user that are in the audience.
+    fn leave_to_heirs(&mut self, id: SubscriberId) -> Vec<SubscriberId> {
+        let Some((user, hub)) = self.user_and_hub_of(id) else { return Vec::new() };
+        let may_inherit = |heir: &SubscriberId| {
+            *heir > id && self.subscribers.get(heir).is_some_and(|heir| !heir.is_session())
+        };
+        let mut heirs: Vec<SubscriberId> = hub.of_user(user).filter(may_inherit).collect();
+        heirs.retain(|heir| self.hand_over(id, *heir) > 0);
+        heirs
     }
 
     pub(in crate::store) fn end(&mut self, id: SubscriberId, now: Moment) -> Vec<Ended> {
@@ -202,20 +207,22 @@ impl Ledger {
         ended
     }
 
-    /// A connection without a session takes over what lost ones of its identity were owed.
+    /// A connection without a session takes over what lost ones of its user were owed.
     fn inherit(&mut self, heir: SubscriberId, now: Moment) -> u64 {
-        let Some(subscriber) = self.subscribers.get(&heir) else { return 0 };
-        let siblings = self.siblings.of(subscriber);
+        let Some((user, hub)) = self.user_and_hub_of(heir) else { return 0 };
+        let lost: Vec<SubscriberId> = hub.lost_of(user).filter(|from| *from < heir).collect();
         let mut adopted = 0;
-        for from in siblings.into_iter().filter(|from| *from < heir) {
-            let lost =
-                self.subscribers.get(&from).is_some_and(|from| from.presence != Presence::Here);
-            if lost {
-                adopted += self.hand_over(from, heir);
-                self.drop_if_idle(from, now);
-            }
+        for from in lost {
+            adopted += self.hand_over(from, heir);
+            self.drop_if_idle(from, now);
         }
         adopted
+    }
+
+    /// None for an anonymous one: nobody knows who else is behind it.
+    fn user_and_hub_of(&self, id: SubscriberId) -> Option<(&UserId, &Hub)> {
+        let own = self.subscribers.get(&id)?;
+        Some((own.identity.user()?, self.hubs.get(&own.hub)?))
     }
 
     /// What the heir is in the audience of, and was never owed itself.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use futures_util::future::ready;
 
 use super::{LocalStore, OnItsWay};
 use crate::model::{ConnectionId, GroupName, MessageId, Tenant};
@@ -40,11 +41,17 @@ impl Store for LocalStore {
     }
 
     fn open(&self, open: Open, now: Moment) -> Answer<Opened> {
-        self.finish(move |ledger| ledger.open(open, now))
+        match self.at_once(open, |ledger, open| ledger.open_unwritten(open, now)) {
+            Ok(opened) => ready(Ok(opened)).boxed(),
+            Err(open) => self.finish(move |ledger| ledger.open(open, now)),
+        }
     }
 
     fn join(&self, subscriber: SubscriberId, group: GroupName, now: Moment) -> Answer<Joined> {
-        self.change(move |ledger| ledger.join(subscriber, group, now))
+        match self.at_once(group, |ledger, group| ledger.join_unwritten(subscriber, group, now)) {
+            Ok(joined) => ready(Ok(joined)).boxed(),
+            Err(group) => self.change(move |ledger| ledger.join(subscriber, group, now)),
+        }
     }
 
     fn leave(&self, subscriber: SubscriberId, group: GroupName) -> Answer<bool> {
@@ -66,7 +73,13 @@ impl Store for LocalStore {
         connection: ConnectionId,
         now: Moment,
     ) -> Answer<Departed> {
-        self.finish(move |ledger| ledger.away(subscriber, &connection, now))
+        let lost = self.at_once(connection, |ledger, connection| {
+            ledger.away_unwritten(subscriber, connection, now)
+        });
+        match lost {
+            Ok(departed) => ready(Ok(departed)).boxed(),
+            Err(connection) => self.finish(move |ledger| ledger.away(subscriber, &connection, now)),
+        }
     }
 
     fn end(&self, subscriber: SubscriberId, now: Moment) -> Answer<Vec<Ended>> {

@@ -92,7 +92,6 @@ fn subscriber_record(r: &mut Reader<'_>) -> Option<SubscriberRecord> {
             identity: identity(r)?,
             client: r.maybe(Reader::hash)?.map(ClientKey),
         },
-        user: r.maybe(|r| r.text().map(UserId::from))?,
         caller: r.shared()?,
         groups: r.list(|r| r.text().map(GroupName::from))?,
     })
@@ -194,7 +193,8 @@ fn content(r: &mut Reader<'_>) -> Option<Content> {
 }
 
 fn identity(r: &mut Reader<'_>) -> Option<Identity> {
-    Some(r.maybe(Reader::shared)?.map_or(Identity::Anonymous, Identity::Named))
+    let user = r.maybe(|r| r.text().map(UserId::from))?;
+    Some(user.map_or(Identity::Anonymous, Identity::Named))
 }
 
 fn audience(r: &mut Reader<'_>) -> Option<Audience> {

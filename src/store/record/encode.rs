@@ -123,7 +123,6 @@ fn subscriber_to(w: &mut Writer<'_>, subscriber: &SubscriberRecord) -> u8 {
     w.text(subscriber.key.hub.as_str());
     identity_to(w, &subscriber.key.identity);
     w.maybe(subscriber.key.client.as_ref(), |w, client| w.hash(&client.0));
-    w.maybe(subscriber.user.as_ref(), |w, user| w.text(user.as_str()));
     w.text(&subscriber.caller);
     w.list(subscriber.groups.iter(), |w, group| w.text(group.as_str()));
     2
@@ -228,11 +227,7 @@ fn content_to(w: &mut Writer<'_>, content: &Content) {
 }
 
 fn identity_to(w: &mut Writer<'_>, identity: &Identity) {
-    let name = match identity {
-        Identity::Named(name) => Some(name),
-        Identity::Anonymous => None,
-    };
-    w.maybe(name, |w, name| w.text(name));
+    w.maybe(identity.user(), |w, user| w.text(user.as_str()));
 }
 
 fn audience_to(w: &mut Writer<'_>, audience: &Audience) {

@@ -9,12 +9,23 @@ use super::disk::SimulatedDisk;
 use super::world::{World, content, group, message, metrics, small};
 use crate::model::Audience;
 use crate::store::{
-    Acceptance, Attempt, Config, LocalStore, MessageSeq, Mode, NewMessage, OpenError, Outcome,
-    PairStatus, Reason, Refusal, Spent, StoreError, SubscriberId,
+    Acceptance, Attempt, Config, Joined, LocalStore, MessageSeq, Mode, NewMessage, OpenError,
+    Outcome, PairStatus, Reason, Refusal, Settle, Spent, StoreError, SubscriberId, Which,
 };
+
+const ACKED: Outcome = Outcome::Acknowledged;
 
 fn embedded() -> World {
     World::on(SimulatedDisk::default(), small())
+}
+
+/// It goes on without a restart.
+fn wait_until_it_accepts(world: &World) {
+    let accepts = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        world.store.health().accepts()
+    });
+    assert!(accepts);
 }
 
 fn large(id: &str, kib: usize) -> NewMessage {
@@ -176,11 +187,7 @@ fn on_a_full_disk_nothing_new_is_accepted_but_acks_settle_until_there_is_room() 
     assert_eq!(world.ack(a, "m1").len(), 1);
     world.stats();
     world.disk().set_room(Some(10_000_000));
-    let accepts = (0..200).any(|_| {
-        std::thread::sleep(Duration::from_millis(50));
-        world.store.health().accepts()
-    });
-    assert!(accepts, "it goes on without a restart");
+    wait_until_it_accepts(&world);
     world.publish_message(large("m3", 100));
     world.cut(6);
     world.open("u", Some("tab"), "c2");
@@ -195,21 +202,11 @@ fn while_not_even_an_ack_can_be_written_nothing_is_taken_and_then_it_is() {
     world.publish("m1", Audience::all());
     world.disk().set_room(Some(0));
     let seq = world.owed(a)[0].seq;
-    let ack = world.try_wait(world.store.settle(
-        vec![crate::store::Settle {
-            subscriber: a,
-            message: crate::store::Which::Seq(seq),
-            outcome: Outcome::Acknowledged,
-        }],
-        world.now,
-    ));
+    let ack = Settle { subscriber: a, message: Which::Seq(seq), outcome: ACKED };
+    let ack = world.try_wait(world.store.settle(vec![ack], world.now));
     assert_eq!(ack, Err(StoreError::DiskFull));
     world.disk().set_room(None);
-    let accepts = (0..200).any(|_| {
-        std::thread::sleep(Duration::from_millis(50));
-        world.store.health().accepts()
-    });
-    assert!(accepts);
+    wait_until_it_accepts(&world);
     world.cut(7);
     assert_eq!(world.status(a, "m1"), Some(PairStatus::Acknowledged), "it was not forgotten");
 }
@@ -261,6 +258,27 @@ fn a_content_that_is_lost_behind_our_back_becomes_a_dead_letter_when_its_file_go
     assert_eq!(world.dead()[0].reason, Reason::Damaged);
     world.cut(2);
     assert_eq!(world.dead()[0].reason, Reason::Damaged);
+}
+
+#[test]
+fn while_nothing_can_be_written_clients_without_a_session_come_and_go_as_ever() {
+    let world = embedded();
+    let a = world.session("u", "tab", "c1");
+    world.publish("m1", Audience::all());
+    world.disk().set_room(Some(0));
+    let ack = Settle { subscriber: a, message: Which::Id("m1".into()), outcome: ACKED };
+    let refused = world.try_wait(world.store.settle(vec![ack], world.now));
+    assert_eq!(refused, Err(StoreError::DiskFull));
+    let b = world.stock("v", "c2");
+    assert_eq!(world.join(b, "g"), Joined::Member { adopted: 0 });
+    world.lose(b, "c2");
+    let c = world.stock("v", "c3");
+    world.join(c, "g");
+    let refused = world.try_wait(world.store.join(a, "g".into(), world.now));
+    assert_eq!(refused, Err(StoreError::DiskFull), "a session's group is durable");
+    world.disk().set_room(None);
+    wait_until_it_accepts(&world);
+    assert_eq!(world.publish("m2", group("g")).subscribers, [c]);
 }
 
 #[test]

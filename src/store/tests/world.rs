@@ -6,9 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::disk::SimulatedDisk;
-use crate::model::{
-    Audience, ConnectionId, GroupName, HubName, MessageId, Priority, Tenant, UserId,
-};
+use crate::model::{Audience, ConnectionId, GroupName, HubName, MessageId, Priority, Tenant};
 use crate::store::{
     Acceptance, Accepted, Answer, ClientKey, Config, Content, DeadFilter, DeadLetter, Encoding,
     Ended, Identity, Joined, LocalStore, MessageSeq, Metrics, Moment, NewMessage, Open, Opened,
@@ -141,7 +139,6 @@ impl World {
             Open {
                 key: SessionKey { hub: hub(), identity, client },
                 connection: ConnectionId::from(connection),
-                user: Some(UserId::from(user)),
                 caller: user.into(),
             },
             self.now,

@@ -1,81 +1,16 @@
 // Messages that must not be lost, from the back end's and the operator's side: what a publisher is answered, receipts,
-// dead letters by the API, the command line and Conduit's routes, breakers, webhooks.
+// dead letters by the API, the command line and Conduit's routes, the store's breaker, webhooks.
 import assert from "node:assert/strict";
-import { createHash, createHmac } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { connect, hear, WEBSOCKETS_JSON, WEBSOCKETS_MESSAGEPACK } from "./support/client.mjs";
+import { WEBSOCKETS_MESSAGEPACK } from "./support/client.mjs";
 import { call, publish } from "./support/http.mjs";
-import { configuration, gateway, run } from "./support/server.mjs";
+import { acknowledged, ADMIN, BACK_END, CLIENT, client, dead, dies, office, OPERATOR, operator, QUEUE, receipt } from "./support/office.mjs";
+import { configuration, run } from "./support/server.mjs";
 import { eventually, Inbox } from "./support/wait.mjs";
 
-const BACK_END = "condt_of_the_back_end";
-const OPERATOR = "condt_of_the_operator";
-const CLIENT = "condt_of_the_client";
 const SECRET = "0123456789abcdef0123456789abcdef";
-const ADMIN = "/api/v1/admin/dead-letters";
-const QUEUE = "/health/signalr/queue";
-const sha256 = (key) => createHash("sha256").update(key).digest("hex");
-
-/** A gateway with one attempt of `patience` ms, keys of all three kinds, and an embedded store of its own. */
-async function office(t, { webhook = "", folder, patience = 300 } = {}) {
-  if (!folder) {
-    folder = mkdtempSync(join(tmpdir(), "office-"));
-    t.after(() => rmSync(folder, { recursive: true, force: true }));
-  }
-  const env = { CONDUIT__STORE__ENABLED: "true", CONDUIT__STORE__MODE: "embedded", CONDUIT__STORE__PATH: folder };
-  const config = `
-[session]
-ttl_seconds = 1
-[delivery]
-ack_timeout_ms = ${patience}
-retry_attempts_max = 0
-[admin]
-key_sha256 = "${sha256(OPERATOR)}"
-[[auth.virtual_keys]]
-id = 1
-name = "web"
-sha256 = "${sha256(CLIENT)}"
-[[auth.service_keys]]
-name = "back end"
-sha256 = "${sha256(BACK_END)}"
-${webhook}`;
-  const server = await gateway(t, { config, bench: false, env });
-  return Object.assign(server, { key: BACK_END, folder, env });
-}
-
-let number = 0;
-
-/** A client with a session that acknowledges by method, or does not answer; in a group, if one is named. */
-async function client(t, server, { acks = "method", answers = true, group, way = WEBSOCKETS_JSON } = {}) {
-  const id = `tab-${++number}`;
-  const connection = await connect(t, `${server.url}/hubs/tasks?acks=${acks}&clientId=${id}`, way, { key: CLIENT });
-  if (group) {
-    const joined = await call(server, "PUT", `/api/v1/hubs/tasks/groups/${group}/connections/${connection.connectionId}`);
-    assert.equal(joined.status, 204, joined.text);
-  }
-  connection.news = hear(connection, "News");
-  connection.answers = answers;
-  connection.on("News", (message) => {
-    if (connection.answers && acks === "method") connection.invoke("AcknowledgeMessage", message.messageId).catch(() => {});
-  });
-  return connection;
-}
-
-async function acknowledged(server, messageId, more = {}) {
-  const message = { class: "acknowledged", audience: { all: true }, target: "News", arguments: [{ word: messageId }], messageId, ...more };
-  const answer = await publish(server, "tasks", message);
-  assert.equal(answer.status, 202, answer.text);
-  return answer.json;
-}
-
-const operator = (server, method, path, body) => call(server, method, path, body, { key: OPERATOR });
-const receipt = async (server, id) => (await call(server, "GET", `/api/v1/messages/${id}`)).json;
-const dead = async (server, query = "") => (await operator(server, "GET", `${ADMIN}${query}`)).json;
-const dies = (server, id, count = 1) => eventually(async () => (await dead(server, `?messageId=${id}`)).count === count, `${id} dies`);
 
 describe("a publisher", () => {
   const cleanings = [];
@@ -246,12 +181,14 @@ describe("a dead letter", () => {
     assert.equal((await dead(server, "?messageId=expires")).count, 0);
     const { messages } = (await operator(server, "GET", `${QUEUE}/deadletter`)).json;
     assert.equal(messages.find((each) => each.messageId === "expires").deadLetterReason, "Message expired");
+    assert.equal((await operator(server, "POST", `${QUEUE}/deadletter/expires/requeue`)).status, 404, "there is nothing to send again");
   });
 
   test("outlives kill -9, and is there for --offline when no server runs", async (t) => {
-    const first = await office(t);
-    const ids = ["off-1", "off-2"];
-    await client(t, first, { answers: false });
+    const settings = { ttl: 30 };
+    const first = await office(t, settings);
+    const ids = ["off-1", "off-2", "off-3"];
+    const a = await client(t, first, { answers: false, id: "a" });
     for (const id of ids) await acknowledged(first, id);
     for (const id of ids) await dies(first, id);
     const config = configuration(t, `[store]\nenabled = true\nmode = "embedded"\npath = "/nonexistent"\n`);
@@ -260,13 +197,26 @@ describe("a dead letter", () => {
     assert.equal(busy.code, 1);
     assert.match(busy.stderr, /open in another process/);
     await first.program.kill();
-    const listed = await offline("list");
-    assert.equal(listed.code, 0, listed.stderr);
-    assert.deepEqual(lines(listed.stdout).map((own) => own.messageId), ids);
-    assert.equal(lines((await offline("purge", "off-1")).stdout)[0].purged, 1);
-    const second = await office(t, { folder: first.folder });
+    await a.stop();
+    const done = async (...words) => {
+      const { code, stdout, stderr } = await offline(...words);
+      assert.equal(code, 0, stderr);
+      return lines(stdout);
+    };
+    assert.deepEqual((await done("list")).map((own) => own.messageId), ids);
+    const [shown] = await done("show", "off-2");
+    assert.deepEqual([shown.reason, shown.arguments], ["timed_out", [{ word: "off-2" }]]);
+    assert.deepEqual((await done("export", "--reason", "timed_out")).map((own) => own.messageId), ids);
+    assert.equal((await done("purge", "off-1"))[0].purged, 1);
+    assert.equal((await done("requeue", "off-3"))[0].requeued, 1);
+    assert.deepEqual((await done("list")).map((own) => own.messageId), ["off-2"]);
+    for (const words of [["show", "off-1"], ["requeue", "off-1"], ["purge", "nosuch"]]) assert.equal((await offline(...words)).code, 1, words.join(" "));
+    const second = await office(t, { ...settings, folder: first.folder });
     assert.deepEqual((await dead(second)).deadLetters.map((own) => own.messageId), ["off-2"]);
     assert.equal((await receipt(second, "off-1")).purged, 1);
+    const back = await client(t, second, { id: "a" });
+    assert.equal((await back.news.next()).messageId, "off-3", "what was sent again comes when its client does");
+    await eventually(async () => (await receipt(second, "off-3")).acknowledged === 1, "it is acknowledged now");
   });
 });
 
@@ -305,20 +255,31 @@ webhook_events = ["settled"]
     const a = await client(t, server);
     await acknowledged(server, "acked");
     await a.news.next();
-    const told = (event, messageId) => eventually(() => calls.items.some(({ body }) =>
-      JSON.parse(body).events.some((own) => own.event === event && own.messageId === messageId)), `${event} ${messageId}`);
-    await told("settled", "acked");
+    const told = (event, messageId) => eventually(() => calls.items.flatMap(({ body }) => JSON.parse(body).events)
+      .find((own) => own.event === event && own.messageId === messageId), `${event} ${messageId}`);
+    const settled = await told("settled", "acked");
+    assert.deepEqual(settled.counts, { targeted: 1, pending: 0, acknowledged: 1, unconfirmed: 0, expired: 0, dead: 0, purged: 0 });
     a.answers = false;
     await acknowledged(server, "expired", { expiresAt: new Date(Date.now() + 200).toISOString() });
-    await told("expired", "expired");
+    const expired = await told("expired", "expired");
     await acknowledged(server, "dead");
-    await told("dead", "dead");
+    const died = await told("dead", "dead");
+    const { subscribers: [{ subscriber }] } = await receipt(server, "dead");
+    assert.deepEqual([expired.count, expired.subscribers], [1, [subscriber]]);
+    assert.deepEqual([died.count, died.subscribers, died.reason], [1, [subscriber], "timed_out"]);
+    await a.stop();
+    await acknowledged(server, "gone");
+    assert.equal((await told("dead", "gone")).reason, "subscriber_gone");
+    const receipts = await Promise.all(["acked", "expired", "dead", "gone"].map((id) => receipt(server, id)));
+    assert.deepEqual(receipts.map((own) => [own.acknowledged, own.expired, own.dead, own.pending]), [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0]]);
+    for (const own of receipts) assert.equal(typeof own.settledAt, "string");
     for (const { headers, body } of calls.items) {
       const signature = createHmac("sha256", SECRET).update(`${headers["x-conduit-timestamp"]}.`).update(body).digest("hex");
       assert.equal(headers["x-conduit-signature"], `v1=${signature}`);
       assert.equal(JSON.parse(body).tenant, "back end");
     }
     refuse = Infinity;
+    await client(t, server, { answers: false });
     await acknowledged(server, "dead-in-vain");
     await dies(server, "dead-in-vain");
     await server.program.kill();

@@ -6,14 +6,15 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import WebSocket from "ws";
 import { build, connect, WAYS, WEBSOCKETS_JSON } from "./support/client.mjs";
-import { call } from "./support/http.mjs";
+import { call, publish } from "./support/http.mjs";
+import { Proxy } from "./support/proxy.mjs";
 import { binary, gateway, Program, run } from "./support/server.mjs";
-import { eventually, signal, within } from "./support/wait.mjs";
+import { eventually, within } from "./support/wait.mjs";
 
 const look = (server, path, key = null) => call(server, "GET", path, undefined, { key });
 
 describe("health", { concurrency: 2 }, () => {
-  test("an empty node is healthy and invents no queue", async (t) => {
+  test("an empty node that keeps nothing is healthy", async (t) => {
     const server = await gateway(t);
     const word = await look(server, "/health");
     assert.deepEqual([word.status, word.text, word.type], [200, "Healthy", "text/plain"]);
@@ -23,7 +24,11 @@ describe("health", { concurrency: 2 }, () => {
     assert.deepEqual({ ...json, timestamp: undefined }, {
       status: "Healthy", timestamp: undefined,
       connections: { active: 0, stale: 0, acknowledgmentRate: "0.00%" },
-      queue: { pending: null, deadLetter: null, circuitBreaker: null, processed: null, failed: null },
+      queue: {
+        pending: 0, deadLetter: 0, circuitBreaker: "Closed", processed: 0, failed: 0,
+        inFlight: 0, repeatsWaiting: 0, subscribersBehind: 0,
+      },
+      subscriberBreakers: { open: 0, halfOpen: 0, isolated: 0 },
       reasons: [],
     });
   });
@@ -86,50 +91,72 @@ describe("health", { concurrency: 2 }, () => {
   });
 
   test("a live silent listener stays, a half-open link beside it goes", async (t) => {
+    // Only the sweep's probes are written, and no client timeout comes before it.
     const server = await gateway(t, { config: `
 [connections]
 stale_after_ms = 2000
 stale_sweep_ms = 1000
 round_trip_ms = 0
 [hubs.bench]
-client_timeout_ms = 3600000
+keep_alive_ms = 3600000
+client_timeout_ms = 7200000
 ` });
-    // Neither says anything; the library of the one answers pings, the other's end of the link is dead.
-    const alive = await silent(t, server, { autoPong: true, ping: true });
-    const halfOpen = await silent(t, server, { autoPong: false, ping: true });
-    // And one that never pings and never answers: only a write that fails may end it.
-    const mute = await silent(t, server, { autoPong: false, ping: false });
+    // A host that vanishes is simulated by a proxy that swallows what either side writes.
+    const gone = await Proxy.to(t, server.url);
+    const rebooted = await Proxy.to(t, server.url);
+    // Nobody says anything any more. The library of the first answers the probe's ping by itself.
+    const alive = await silent(t, server, server.url, { autoPong: true, ping: true });
+    const halfOpen = await silent(t, server, gone.url, { autoPong: true, ping: true });
+    // These never ping: one answers nothing though its link is good, the other's link is half open, too.
+    const mute = await silent(t, server, server.url, { autoPong: false, ping: false });
+    const muteHalfOpen = await silent(t, server, rebooted.url, { autoPong: true, ping: false });
+    gone.freeze();
+    rebooted.freeze();
     const began = Date.now();
-    assert.equal(await within(halfOpen.closed.rung, "the half-open link is closed", 15_000), 1000);
+    const present = async () => {
+      const { json } = await look(server, "/health/signalr/connections/details", server.key);
+      return json.activeConnections.map(({ connectionId }) => connectionId);
+    };
+    await eventually(async () => !(await present()).includes(halfOpen.id), "the half-open link is closed", 15_000);
     assert.ok(Date.now() - began >= 2_000, "it was asked first");
-    assert.match(halfOpen.said.join(""), /"type":7.*"allowReconnect":true/);
+    // Several sweeps later silence has closed nobody who never pinged.
     await new Promise((resolve) => setTimeout(resolve, 4_000));
-    assert.equal(alive.socket.readyState, WebSocket.OPEN);
-    assert.equal(mute.socket.readyState, WebSocket.OPEN);
+    assert.deepEqual((await present()).sort(), [alive.id, mute.id, muteHalfOpen.id].sort());
+    assert.deepEqual([alive, mute].map(({ socket }) => socket.readyState), [WebSocket.OPEN, WebSocket.OPEN]);
     const { json } = await look(server, "/health/signalr");
-    assert.deepEqual([json.status, json.connections.active], ["Degraded", 2]);
-    assert.match(json.reasons[0], /stale/);
+    assert.deepEqual([json.status, json.connections.active, json.connections.stale], ["Degraded", 3, 2]);
+    assert.deepEqual(json.reasons, ["67 % of the connections are stale"]);
     assert.equal((await look(server, "/health")).text, "Degraded");
-    // The listener still hears.
+    // The next probe is answered with a reset: a write that failed.
+    rebooted.forget();
+    await eventually(async () => !(await present()).includes(muteHalfOpen.id), "the failed probe closes it");
+    assert.equal(rebooted.cuts, 1);
+    // The listeners still hear.
     assert.equal((await call(server, "POST", "/api/broadcast", "x")).status, 202);
-    await eventually(() => alive.said.join("").includes("Broadcast"), "the listener hears");
+    for (const one of [alive, mute]) {
+      await eventually(() => one.said.join("").includes("Broadcast"), "a listener hears");
+    }
+    assert.deepEqual((await present()).sort(), [alive.id, mute.id].sort());
   });
 });
 
 /** A client that shakes hands, pings once or not, and then says nothing of its own. */
-async function silent(t, server, { autoPong, ping }) {
-  const socket = new WebSocket(`${server.url.replace("http", "ws")}/hubs/bench`, { autoPong });
+async function silent(t, server, url, { autoPong, ping }) {
+  const agreed = (await call(server, "POST", "/hubs/bench/negotiate?negotiateVersion=1", "")).json;
+  const address = `${url.replace("http", "ws")}/hubs/bench?id=${agreed.connectionToken}`;
+  const socket = new WebSocket(address, { autoPong });
   t.after(() => socket.terminate());
   const said = [];
-  const closed = signal();
   socket.on("message", (data) => said.push(String(data)));
-  socket.on("close", (code) => closed.ring(code));
   socket.on("error", () => {});
   await within(new Promise((resolve) => socket.on("open", resolve)), "open");
   socket.send('{"protocol":"json","version":1}\u001e');
   await eventually(() => said.length > 0, "the handshake is answered");
-  if (ping) socket.send('{"type":6}\u001e');
-  return { socket, said, closed };
+  if (ping) {
+    socket.send('{"type":6}\u001e{"type":1,"invocationId":"1","target":"Echo","arguments":["x"]}\u001e');
+    await eventually(() => said.join("").includes('"invocationId":"1"'), "the ping has arrived");
+  }
+  return { id: agreed.connectionId, socket, said };
 }
 
 describe("appsettings.json", { concurrency: 2 }, () => {
@@ -174,6 +201,34 @@ describe("appsettings.json", { concurrency: 2 }, () => {
     await within(connection.start(), "start");
     assert.equal(await connection.invoke("Echo", "x".repeat(1_000)), "x".repeat(1_000));
     await assert.rejects(connection.invoke("Echo", "x".repeat(4_000)), "over the configured size");
+  });
+
+  test("its times hold for acknowledged messages", async (t) => {
+    const file = settings(t, { SignalR: {
+      Acknowledgment: { MessageTimeoutSeconds: 1, TimeoutSeconds: 3000, MaxRetryAttempts: 1 },
+      MessageQueue: { InitialRetryDelaySeconds: 1, MaxRetryDelaySeconds: 1, ProcessingIntervalMs: 10 },
+    } });
+    const server = await gateway(t, { env: { CONDUIT_CONFIG: file, CONDUIT__STORE__ENABLED: "true" } });
+    assert.match(server.program.stderr, /TimeoutSeconds is ignored: SignalR:Acknowledgment:MessageTimeoutSeconds/);
+    assert.doesNotMatch(server.program.stderr, /without effect/);
+    const connection = await connect(t, `${server.url}/hubs/bench?acks=method`, WEBSOCKETS_JSON);
+    const came = [];
+    connection.on("News", (news) => { came.push(news.retryCount); });
+    const message = { class: "acknowledged", messageId: "m", audience: { all: true }, target: "News", arguments: [{}] };
+    assert.equal((await publish(server, "bench", message)).status, 202);
+    // Nobody acks: one repeat after about a second, and a second after that it is dead.
+    const { json } = await eventually(async () => {
+      const answer = await look(server, "/health/signalr");
+      return answer.json.queue.deadLetter === 1 && answer;
+    }, "it is dead");
+    assert.deepEqual(came, [0, 1]);
+    assert.deepEqual([json.queue.pending, json.queue.failed, json.queue.processed], [0, 1, 0]);
+    await within(connection.invoke("AcknowledgeMessage", "m"), "a late ack");
+    const late = await eventually(async () => {
+      const answer = await look(server, "/health/signalr");
+      return answer.json.connections.acknowledgmentRate !== "0.00%" && answer;
+    }, "the late ack is counted");
+    assert.deepEqual([late.json.queue.deadLetter, late.json.queue.processed], [0, 1]);
   });
 
   for (const [what, section, pattern] of [

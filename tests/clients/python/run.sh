@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The basic story with signalrcore and pysignalr: run.sh HUB_URL EVENT. Its virtual environment is target/python.
+# With signalrcore and pysignalr: run.sh story HUB_URL EVENT, or run.sh acks HUB_URL SERVICE_KEY.
+# The virtual environment is target/python.
 set -euo pipefail
 cd "$(dirname "$0")"
 environment=$(cd ../../.. && pwd)/target/python
@@ -8,4 +9,4 @@ if ! cmp -s requirements.txt "$environment/requirements.txt"; then
   "$environment/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt
   cp requirements.txt "$environment/requirements.txt"
 fi
-exec "$environment/bin/python" -B story.py "$@"
+exec "$environment/bin/python" -B "$1.py" "${@:2}"

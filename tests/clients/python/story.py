@@ -37,6 +37,12 @@ def skip(name, promise, reason):
     print(f"skip\t{name}: {promise}: {reason}", flush=True)
 
 
+def summary():
+    """Prints the totals; the exit code."""
+    print("{passed} passed, {failed} failed, {skipped} skipped".format(**totals), flush=True)
+    return 0 if totals["passed"] and not totals["failed"] else 1
+
+
 def equal(expected, actual):
     if expected != actual:
         raise AssertionError(f"expected {expected!r}, got {actual!r}")
@@ -210,8 +216,7 @@ def main(url, event):
     SignalrcoreStory(url, event, HttpTransportType.long_polling, text).tell(told_until_group=True)
     skip("signalrcore LongPolling Binary", "the whole story", NO_BINARY)
     asyncio.run(pysignalr(url, event))
-    print("{passed} passed, {failed} failed, {skipped} skipped".format(**totals), flush=True)
-    return 0 if totals["passed"] and not totals["failed"] else 1
+    return summary()
 
 
 if __name__ == "__main__":

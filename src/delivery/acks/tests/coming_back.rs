@@ -21,7 +21,7 @@ async fn a_client_that_comes_back_gets_what_it_owes_in_order_of_acceptance_and_t
         assert_eq!(world.publish(id).await.targeted, 1, "it is away, not gone");
     }
     let client = world.connect("a", AckMode::Method, false).await;
-    assert_eq!(&*client.subscription.groups, ["g".into()]);
+    assert_eq!(client.subscription.groups(), ["g".into()]);
     assert_eq!(client.got().await, [""; 0], "nothing before its groups are settled");
     client.catch_up().await;
     world.publish("m4").await;
@@ -30,6 +30,38 @@ async fn a_client_that_comes_back_gets_what_it_owes_in_order_of_acceptance_and_t
         assert!(client.ack(id).await);
     }
     assert_eq!(world.pairs().await.pending, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_accepted_between_a_clients_opening_and_its_arrival_is_sent_to_it() {
+    let world = World::new().await;
+    let (client, opened) = world.open("a", false).await;
+    let (acks, id) = (world.acks(), opened.subscriber);
+    acks.store.join(id, "g".into(), acks.now()).await.unwrap();
+    assert_eq!(
+        world.publish("m1").await.targeted,
+        1,
+        "the store knows it, its courier is not here"
+    );
+    let client = world.arrive(client, AckMode::Method, opened).await;
+    assert_eq!(client.subscription.owed(), 1, "also to whom nothing was owed when it was opened");
+    client.subscription.begin();
+    assert_eq!(client.got().await, ["m1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_owed_nothing_takes_no_memory_for_what_it_was_owed() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    assert!(!client.has_work(), "nobody has published anything");
+    world.publish("m1").await;
+    turn().await;
+    assert!(client.has_work());
+    client.ack("m1").await;
+    seconds(60).await;
+    assert!(!client.has_work());
+    world.publish("m2").await;
+    assert_eq!(client.got().await, ["m1", "m2"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -144,3 +144,26 @@ async fn a_name_that_is_anothers_place_means_nothing_to_who_was_not_owed_it() {
     assert_eq!(world.pairs().await.pending, 1);
     assert!(stranger.ack("m1").await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_monitor_counts_each_message_once_that_a_client_acknowledged() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    let acknowledged = || world.node.facts().map(|own| own.messages_acknowledged).sum::<u64>();
+    for id in ["m1", "m2", "m3", "m4", "m5"] {
+        world.publish(id).await;
+    }
+    turn().await;
+    // The second one finds that the first is not in the store yet.
+    assert!(client.ack("m1").await && client.ack("m1").await);
+    assert!(client.subscription.nack("m2", None, None));
+    assert!(client.subscription.give_up("m3", None) && client.subscription.give_up("m4", None));
+    assert_eq!((world.dead().await.len(), acknowledged()), (2, 1));
+    assert!(client.ack("m3").await, "late, and yet acknowledged");
+    assert_eq!(acknowledged(), 2);
+    client.subscription.ack_all(&["m4".to_owned(), "m5".to_owned()]).await.unwrap();
+    let none = Outcome::Error("Client didn't provide a result.".into());
+    assert!(client.subscription.completion("m2", &none).await.unwrap());
+    let pairs = world.pairs().await;
+    assert_eq!((acknowledged(), pairs.acknowledged, pairs.unconfirmed), (4, 4, 1));
+}

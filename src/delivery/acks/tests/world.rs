@@ -18,8 +18,8 @@ use crate::backplane::InProcess;
 use crate::connections::{
     self, Connection, Connections, Inbound, NewConnection, Outlet, Pipe, Settings, Sink, Source,
 };
-use crate::delivery::acks::{self, AcceptedReceipt, AckMode, Acknowledged, HubAcks, NotAccepted};
-use crate::delivery::acks::{Publisher, Subscription};
+use crate::delivery::acks::{self, AcceptedReceipt, AckMode, Acknowledged, Acks, HubAcks};
+use crate::delivery::acks::{NotAccepted, Publisher, Subscription};
 use crate::delivery::{Delivery, Keeping, event_from_json};
 use crate::model::{Audience, Caller, Envelope, MessageId, TransportKind};
 use crate::protocol::Protocol;
@@ -118,6 +118,12 @@ impl World {
 
     /// A client whose replay has not begun.
     pub(super) async fn connect(&self, name: &str, mode: AckMode, stateful: bool) -> Client {
+        let (opening, opened) = self.open(name, stateful).await;
+        self.arrive(opening, mode, opened).await
+    }
+
+    /// A client that only the store knows.
+    pub(super) async fn open(&self, name: &str, stateful: bool) -> (Opening, store::Opened) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let new = NewConnection {
             id: format!("{name}-{number}").as_str().into(),
@@ -136,12 +142,29 @@ impl World {
         connection.begin(Protocol::Json, stateful);
         let identity = Identity::Named(name.into());
         let client = Some(ClientKey::of(&identity, "tab").unwrap());
-        let key = SessionKey { hub: "hub".into(), identity, client };
+        let open = store::Open {
+            key: SessionKey { hub: "hub".into(), identity, client },
+            connection: connection.id().clone(),
+            caller: name.into(),
+        };
+        let opened = self.acks().store.open(open, self.acks().now()).await.unwrap();
+        (Opening { connection, socket, pipe }, opened)
+    }
+
+    pub(super) async fn arrive(
+        &self,
+        opening: Opening,
+        mode: AckMode,
+        opened: store::Opened,
+    ) -> Client {
+        let Opening { connection, socket, pipe } = opening;
         let protocol = connection.protocol().unwrap();
-        let caller = name.into();
-        let opened = self.delivery.session_opened(&connection, protocol, key, caller, mode).await;
-        let subscription = opened.unwrap().expect("a store is configured");
+        let subscription = self.acks().present(&connection, protocol, mode, opened).await;
         Client { connection, subscription, socket, pipe }
+    }
+
+    pub(super) fn acks(&self) -> Arc<Acks> {
+        self.delivery.acks.clone().expect("a store is configured")
     }
 
     pub(super) fn message(&self, id: &str, text: &str) -> Acknowledged {
@@ -198,9 +221,16 @@ pub(super) async fn seconds(count: u64) {
     tokio::time::sleep(Duration::from_secs(count)).await;
 }
 
+/// A client on its way.
+pub(super) struct Opening {
+    connection: Arc<Connection>,
+    socket: Arc<Socket>,
+    pipe: Pipe,
+}
+
 pub(super) struct Client {
     pub(super) connection: Arc<Connection>,
-    pub(super) subscription: Subscription,
+    pub(super) subscription: Arc<Subscription>,
     pub(super) socket: Arc<Socket>,
     pub(super) pipe: Pipe,
 }
@@ -228,6 +258,11 @@ impl Client {
 
     pub(super) async fn ack(&self, id: &str) -> bool {
         self.subscription.ack(id).await.unwrap()
+    }
+
+    /// Whether memory is taken for what is under way to it.
+    pub(super) fn has_work(&self) -> bool {
+        self.subscription.courier.desk.lock().has_work()
     }
 
     /// The link is cut, and the hub room notices.

@@ -1,18 +1,21 @@
-// A TCP proxy that cuts: it forwards bytes, and resets every link when told, or in the middle of a chunk.
+// A TCP proxy that cuts: it forwards bytes, and resets every link when told, or in the middle of a chunk;
+// or it leaves every link half open.
 import { connect, createServer } from "node:net";
 
 export class Proxy {
   static async to(t, url) {
-    const proxy = new Proxy(new URL(url));
+    const proxy = new Proxy(url);
     await new Promise((resolve) => proxy.server.listen(0, "127.0.0.1", resolve));
     t.after(() => proxy.close());
     return proxy;
   }
 
+  /** Links that come from now on go to `target`, which may be changed. */
   constructor(target) {
+    this.target = target;
     this.links = new Set();
     this.cuts = 0;
-    this.server = createServer((near) => this.#link(near, target));
+    this.server = createServer((near) => this.#link(near, new URL(this.target)));
   }
 
   get url() {
@@ -33,6 +36,19 @@ export class Proxy {
     this.links.forEach((link) => this.#reset(link));
   }
 
+  /**
+   * From now on every link is half open, as when the client's host has lost its power: nothing comes through in
+   * either direction, and neither side is told.
+   */
+  freeze() {
+    this.links.forEach((link) => { link.frozen = true; });
+  }
+
+  /** The client's host is up again and knows nothing of the link: it answers the next bytes with a reset. */
+  forget() {
+    this.links.forEach((link) => { link.forgotten = true; });
+  }
+
   close() {
     this.stopCutting();
     this.cut();
@@ -47,12 +63,15 @@ export class Proxy {
     this.links.add(link);
     for (const socket of [near, far]) {
       socket.on("error", () => this.#reset(link));
-      socket.on("close", () => this.links.delete(link));
+      // Of a frozen link one side does not hear of the other's end.
+      socket.on("close", () => (!link.frozen || (near.destroyed && far.destroyed)) && this.links.delete(link));
     }
-    near.on("data", (chunk) => far.writable && far.write(chunk));
-    near.on("end", () => far.end());
-    far.on("end", () => near.end());
+    near.on("data", (chunk) => !link.frozen && far.writable && far.write(chunk));
+    near.on("end", () => link.frozen || far.end());
+    far.on("end", () => link.frozen || near.end());
     far.on("data", (chunk) => {
+      if (link.forgotten) return this.#reset(link);
+      if (link.frozen) return;
       link.carried += chunk.length;
       if (this.bytesToCut === undefined || link.carried < this.bytesToCut) {
         if (near.writable && !near.write(chunk)) {

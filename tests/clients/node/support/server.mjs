@@ -17,7 +17,7 @@ process.on("exit", () => living.forEach((child) => child.kill("SIGKILL")));
 
 /** A program that was started: what it wrote, how it ended. */
 export class Program {
-  constructor(command, args, { env = {}, input } = {}) {
+  constructor(command, args, { env = {}, input, talk = false } = {}) {
     const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("CONDUIT_")));
     // One store in files belongs to one process; who wants it names a folder of its own.
     const own = { CONDUIT__STORE__MODE: "memory", ...env };
@@ -28,7 +28,7 @@ export class Program {
     this.child.stdout.on("data", (data) => { this.stdout += data; this.#look(); });
     this.child.stderr.on("data", (data) => { this.stderr += data; });
     this.child.stdin.on("error", () => {});
-    this.child.stdin.end(input);
+    if (!talk) this.child.stdin.end(input);
     this.watchers = [];
     this.exited = new Promise((resolve) => {
       this.child.on("error", (error) => { this.stderr += error; this.#over(resolve, { code: null, signal: String(error) }); });
@@ -100,12 +100,13 @@ export function configuration(t, text) {
   return file;
 }
 
-/** The gateway: `{ url, key, program }`. Without `config` it has the development key. */
-export async function gateway(t, { config, bench = true, env = {} } = {}) {
+/** The gateway: `{ url, key, program }`. Without `config` it has the development key; `command` is what starts it. */
+export async function gateway(t, { config, bench = true, env = {}, command = [] } = {}) {
   const args = ["serve", "--listen", "127.0.0.1:0"];
   if (bench) args.push("--bench-hub");
   if (config !== undefined) args.push("--config", configuration(t, config));
-  const program = new Program(binary, args, { env: { CONDUIT__AUTH__DEVELOPMENT_KEY: DEVELOPMENT_KEY, ...env } });
+  const [first, ...rest] = [...command, binary, ...args];
+  const program = new Program(first, rest, { env: { CONDUIT__AUTH__DEVELOPMENT_KEY: DEVELOPMENT_KEY, ...env } });
   t.after(() => program.kill());
   const [, url] = await program.line(/^listening on (http:\/\/\S+)$/m);
   return { url, program, key: DEVELOPMENT_KEY };

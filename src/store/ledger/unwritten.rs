@@ -1,0 +1,55 @@
+//! Connections without a session come and go without a word to the log: nothing of them has to
+//! outlive the process while they are owed nothing. So it needs no turn behind the disk.
+//!
+//! Each of these does what its namesake does, or hands the question back when the log has to know.
+
+use super::Ledger;
+use crate::model::{ConnectionId, GroupName, HubName};
+use crate::store::names::{Identity, Moment, SubscriberId};
+use crate::store::session::{Departed, Joined, Open, Opened};
+
+impl Ledger {
+    pub(in crate::store) fn open_unwritten(
+        &mut self,
+        open: Open,
+        now: Moment,
+    ) -> Result<Opened, Open> {
+        let key = &open.key;
+        if key.client.is_some() || self.has_heritage(&key.hub, &key.identity) {
+            return Err(open);
+        }
+        Ok(self.open(open, now))
+    }
+
+    pub(in crate::store) fn join_unwritten(
+        &mut self,
+        id: SubscriberId,
+        group: GroupName,
+        now: Moment,
+    ) -> Result<Joined, GroupName> {
+        let own = self.subscribers.get(&id);
+        if own.is_none_or(|own| own.is_session() || self.has_heritage(&own.hub, &own.identity)) {
+            return Err(group);
+        }
+        Ok(self.join(id, group, now))
+    }
+
+    pub(in crate::store) fn away_unwritten(
+        &mut self,
+        id: SubscriberId,
+        connection: ConnectionId,
+        now: Moment,
+    ) -> Result<Departed, ConnectionId> {
+        let own = self.subscribers.get(&id);
+        if own.is_none_or(|own| own.is_session() || own.written || !own.owed.is_empty()) {
+            return Err(connection);
+        }
+        Ok(self.away(id, &connection, now))
+    }
+
+    /// Whether a lost connection of this identity may leave something to the next one.
+    fn has_heritage(&self, hub: &HubName, identity: &Identity) -> bool {
+        let (Some(user), Some(hub)) = (identity.user(), self.hubs.get(hub)) else { return false };
+        hub.lost_of(user).next().is_some()
+    }
+}
