@@ -7,6 +7,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::courier::{Desk, Link, Reading, Work};
 use crate::delivery::breaker::Breaker;
+use crate::store::MessageSeq;
 
 /// What is seen on an empty desk.
 static NO_WORK: Work = Work::none();
@@ -31,6 +32,7 @@ impl Work {
             flights: BTreeMap::new(),
             out: 0,
             again: BTreeSet::new(),
+            ending: BTreeMap::new(),
             behind: false,
             cursor: None,
             reading: Reading { round: 0, told: 0 },
@@ -38,19 +40,39 @@ impl Work {
             blocked: false,
             breaker: Breaker::closed(),
             probe: None,
-            appended: 0,
+            written: 0,
+            live: None,
             look_at: None,
         }
     }
 
-    /// Whether nothing would be missed: counts of appends matter among flights only.
+    /// Whether nothing would be missed: counts of writes matter among flights only.
     fn is_done(&self) -> bool {
         self.flights.is_empty()
             && self.again.is_empty()
+            && self.ending.is_empty()
             && !(self.behind || self.loading || self.blocked)
             && self.probe.is_none()
+            && self.live.is_none()
             && self.look_at.is_none()
             && self.breaker.is_spotless()
+    }
+}
+
+impl Work {
+    /// The store has the end of a pair. A page that is being read may be older.
+    pub(super) fn store_has(&mut self, seq: MessageSeq) {
+        if !self.loading {
+            self.ending.remove(&seq);
+        } else if let Some(settled) = self.ending.get_mut(&seq) {
+            *settled = true;
+        }
+    }
+
+    /// No page is being read now: the next one will not have what the store has settled.
+    pub(super) fn nothing_is_read(&mut self) {
+        self.loading = false;
+        self.ending.retain(|_, settled| !*settled);
     }
 }
 

@@ -193,7 +193,7 @@ impl Acks {
         Ok(go_on)
     }
 
-    fn shelve(&self, owed: Vec<Owed>) -> Vec<Read> {
+    pub(super) fn shelve(&self, owed: Vec<Owed>) -> Vec<Read> {
         let read = |owed: Owed| {
             let spent = owed.spent;
             (self.shelf.owed(owed), spent)

@@ -50,7 +50,7 @@ impl Courier {
             return true;
         }
         let Some((link, work)) = desk.both() else { return true };
-        let Work { flights, appended, blocked, .. } = work;
+        let Work { flights, blocked, .. } = work;
         let Some(flight) = flights.get_mut(&seq) else { return true };
         if flight.pair.state() != State::Owed {
             return true;
@@ -67,11 +67,6 @@ impl Courier {
         let next = match flight.message.frame(link.protocol, link.mode, attempts, &self.hub) {
             Ok(frame) => match link.connection.give(&frame) {
                 Given::Queued => {
-                    *appended += 1;
-                    flight.last = *appended;
-                    if flight.first == 0 {
-                        flight.first = *appended;
-                    }
                     if attempts > 0 {
                         self.policy.metrics.repeats.inc();
                     }
@@ -132,9 +127,9 @@ impl Courier {
     pub(super) fn next_page(&self, errands: &mut Errands) -> Option<(Page, Reading)> {
         let mut desk = self.desk.lock();
         self.send_again(&mut desk, errands);
-        desk.loading = false;
+        desk.nothing_is_read();
         self.plan(&mut desk, errands);
-        if !desk.behind || !desk.wants_load(&self.policy) {
+        if desk.is_caught_up() || !desk.wants_load(&self.policy) {
             return None;
         }
         let page = match desk.breaker.permit(Instant::now()) {
@@ -168,7 +163,7 @@ impl Courier {
         }
         let all = page.into_iter().all(|read| self.take_one(&mut desk, read, errands));
         if !all {
-            desk.loading = false;
+            desk.nothing_is_read();
         } else if complete && desk.reading == asked {
             desk.behind = false;
         }
@@ -178,10 +173,12 @@ impl Courier {
 
     fn take_one(&self, desk: &mut Desk, read: Read, errands: &mut Errands) -> bool {
         let seq = read.0.seq;
-        if desk.breaker.holds() || desk.is_full(&self.policy) {
+        if desk.stops_before(seq) || desk.breaker.holds() || desk.is_full(&self.policy) {
             return false;
         }
-        let sent = if desk.flights.contains_key(&seq) {
+        let sent = if desk.ending.contains_key(&seq) {
+            true
+        } else if desk.flights.contains_key(&seq) {
             self.send(desk, seq, errands)
         } else {
             self.send_new(desk, read, errands)
@@ -202,7 +199,9 @@ impl Courier {
     /// Nothing more is read before its fate is known.
     pub(super) fn take_probe(&self, page: Vec<Read>, asked: Reading, errands: &mut Errands) {
         let mut desk = self.desk.lock();
-        desk.loading = false;
+        let is_owed = |read: &Read| !desk.ending.contains_key(&read.0.seq);
+        let page: Vec<Read> = page.into_iter().filter(is_owed).collect();
+        desk.nothing_is_read();
         if desk.reading.round != asked.round {
             desk.breaker.unused();
             errands.load |= desk.wants_load(&self.policy);
@@ -213,6 +212,9 @@ impl Courier {
         }
         for read in page {
             let seq = read.0.seq;
+            if desk.stops_before(seq) {
+                break;
+            }
             let state = desk.flights.get(&seq).map(|flight| flight.pair.state());
             let sent = match state {
                 None => self.send_new(&mut desk, read, errands),
@@ -317,6 +319,7 @@ impl Courier {
             message: Which::Seq(seq),
             outcome,
         });
+        desk.ending.insert(seq, false);
         self.remove(desk, seq, errands);
     }
 }

@@ -1,6 +1,9 @@
 //! A breaker for each destination.
 
 use super::world::{Plan, World, seconds, turn};
+use crate::delivery::acks::answering::Word;
+use crate::delivery::acks::courier::Errands;
+use crate::delivery::acks::sending::Page;
 use crate::delivery::acks::{Config, Destination};
 use crate::delivery::{BreakerState, Force};
 
@@ -107,4 +110,32 @@ async fn an_operator_stops_acceptance_without_touching_what_is_owed() {
     assert!(client.ack("m1").await);
     world.delivery.force_breaker(Destination::Store, Force::Auto);
     assert!(world.send(world.message("m2", "[]")).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_answered_a_moment_ago_is_not_sent_again_from_a_page_that_is_older() {
+    let world = World::with(plan()).await;
+    let client = world.client("a").await;
+    for id in ["m1", "m2"] {
+        world.publish(id).await;
+    }
+    assert_eq!(client.got().await, ["m1", "m2"]);
+    let (acks, courier) = (client.subscription.acks.clone(), client.subscription.courier.clone());
+    // Everything is read again, as when a breaker closes; the answers come while that is under way.
+    courier.desk.lock().start_over();
+    let (page, asked) = courier.next_page(&mut Errands::default()).expect("both are owed");
+    let owed = acks.store.owed(courier.subscriber, None, 2).await.unwrap();
+    let seqs: Vec<_> = owed.iter().map(|owed| owed.seq).collect();
+    let mut first = Errands::default();
+    assert!(courier.hear(client.connection.id(), &seqs[..1], Word::Acked, None, &mut first));
+    assert!(client.ack("m2").await, "the store has this one, and not yet the other");
+    assert_eq!(world.pairs().await.acknowledged, 1);
+    assert!(matches!(page, Page::After(None)));
+    assert!(courier.take_page(acks.shelve(owed), true, asked, &mut Errands::default()));
+    acks.run_errands(&courier, first);
+    turn().await;
+    assert_eq!(world.pairs().await.acknowledged, 2);
+    assert_eq!(client.got().await, ["m1", "m2"], "each once");
+    courier.next_page(&mut Errands::default());
+    assert!(courier.desk.lock().ending.is_empty(), "and nothing of it is remembered");
 }
