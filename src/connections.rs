@@ -37,7 +37,7 @@ pub use facts::Facts;
 pub use frame::Frame;
 pub use metrics::Metrics;
 pub use node::Connections;
-pub use outbox::Pulled;
+pub use outbox::{Pulled, PutAside};
 pub use pipe::{Pipe, Read};
 pub use registry::{GroupFull, Registry};
 pub use sink::{Endpoint, Inbound, Opening, Outlet, Sink, Source, Witness};

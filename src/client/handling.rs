@@ -25,7 +25,7 @@ pub(super) async fn arrived(
 ) {
     let message = Message::new(event, asked.as_deref(), Arc::downgrade(shared));
     let answer = Answer { asked: asked.is_some(), shared: Arc::downgrade(shared) };
-    let begun = message.id().map(|id| shared.memory.begin(id));
+    let begun = message.memory_key().map(|key| shared.memory.begin(&key));
     let running = match (begun, message.id()) {
         (Some(Begun::Running), _) => return,
         (Some(Begun::Handled), Some(id)) => {

@@ -90,7 +90,7 @@ pub struct BaseFields {
     pub is_expired: Option<bool>,
 }
 
-/// The two that every message has and that decide what is done with it.
+/// Those that every message has and that decide what is done with it.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Essence {
@@ -98,6 +98,8 @@ struct Essence {
     message_id: Option<String>,
     #[serde(deserialize_with = "lenient")]
     retry_count: Option<u32>,
+    #[serde(deserialize_with = "lenient")]
+    timestamp: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -122,6 +124,8 @@ pub struct Message {
     /// None: an ordinary event, of which nobody wants to hear anything.
     id: Option<String>,
     retry_count: u32,
+    /// The same for every repeat; not known where acknowledging is by result.
+    accepted_at: Option<String>,
     /// To whom "still working" is said; nobody of a client that acks by result.
     shared: Option<Weak<Shared>>,
 }
@@ -130,21 +134,37 @@ impl Message {
     /// `asked`: the invocation's id, which is the message's in the mode `result`.
     pub(super) fn new(event: Event, asked: Option<&str>, shared: Weak<Shared>) -> Self {
         if let Some(id) = asked {
-            return Self { event, id: Some(id.to_owned()), retry_count: 0, shared: None };
+            return Self {
+                event,
+                id: Some(id.to_owned()),
+                retry_count: 0,
+                accepted_at: None,
+                shared: None,
+            };
         }
         let essence: Essence = fields_of(&event).unwrap_or_default();
-        match (essence.message_id, essence.retry_count) {
+        let Essence { message_id, retry_count, timestamp: accepted_at } = essence;
+        match (message_id, retry_count) {
             (Some(id), Some(retry_count)) => {
-                Self { event, id: Some(id), retry_count, shared: Some(shared) }
+                Self { event, id: Some(id), retry_count, accepted_at, shared: Some(shared) }
             }
             // A payload may have an id of its own; only with both it is the server's.
-            _ => Self { event, id: None, retry_count: 0, shared: None },
+            _ => Self { event, id: None, retry_count: 0, accepted_at: None, shared: None },
         }
     }
 
     /// The id, the same for every repeat. None for an event that is not acknowledged.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// By which it is remembered: an id may be used again after a day, and is another message then.
+    pub(super) fn memory_key(&self) -> Option<String> {
+        let id = self.id.as_deref()?;
+        Some(match &self.accepted_at {
+            Some(at) => format!("{id} {at}"),
+            None => id.to_owned(),
+        })
     }
 
     /// How often it was sent to this subscriber before; 0 where the server does not say it.

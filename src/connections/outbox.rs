@@ -14,6 +14,7 @@ use super::frame::Frame;
 use super::replay::Replay;
 use super::sink::Outlet;
 use aside::Aside;
+pub use aside::PutAside;
 use control::Control;
 
 mod aside;

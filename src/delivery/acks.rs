@@ -2,7 +2,8 @@
 //!
 //! `publishing` hands a message to the store and, when it is durable and its turn has come
 //! (`firsts`), to the `courier` of every subscriber that is here (`sending`). What clients say comes in through `session` and changes one
-//! pair after another (`answering`); what ends goes back through the `settler`. The `clock` looks
+//! pair after another (`answering`); while a client catches up, what is new waits aside (`live`).
+//! What ends goes back through the `settler`. The `clock` looks
 //! when a pair is due, hands out repeats, and lets time pass in the store.
 
 mod answering;
@@ -14,6 +15,7 @@ mod engine;
 mod firsts;
 mod hub;
 mod insight;
+mod live;
 mod message;
 mod metrics;
 mod office;

@@ -17,7 +17,6 @@ use super::methods::Methods;
 use super::running::{Run, Running};
 use super::seat::Core;
 use crate::delivery::Subscription;
-use crate::model::MessageId;
 use crate::protocol::{BindError, FromWire, Invocation, RawValue, ToWire, encode};
 
 /// One of the methods.
@@ -81,7 +80,7 @@ impl Word {
         match self {
             Self::Acknowledge => {
                 let id: String = values.next()?;
-                if let Some(own) = own.filter(|_| is_id(&id)) {
+                if let Some(own) = own {
                     own.ack(&id).await.map_err(HubError::from)?;
                 }
                 Ok(nothing(core, invocation))
@@ -115,7 +114,7 @@ impl Word {
             }
             Self::Status => {
                 let id: String = values.next()?;
-                let status = match own.filter(|_| is_id(&id)) {
+                let status = match own {
                     Some(own) => own.status(&id).await.map_err(HubError::from)?,
                     None => None,
                 };
@@ -177,11 +176,6 @@ impl Missing for Option<String> {
     fn missing() -> Option<Self> {
         Some(None)
     }
-}
-
-/// Whether the store may be asked for it.
-fn is_id(text: &str) -> bool {
-    MessageId::parse(text).is_ok()
 }
 
 fn nothing(core: &Core, invocation: &Invocation) -> Reply {

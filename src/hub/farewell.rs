@@ -110,8 +110,10 @@ impl<H: Hub> Session<H> {
         let seat = self.seat.clone();
         let options = &seat.core.house.options;
         let delivery = seat.core.house.context.delivery();
-        if seat.core.subscription().is_some_and(|own| own.owed() > 0) {
-            seat.core.connection.keep_aside();
+        // Before it can be sent anything ordinary, for what is acknowledged must not come later. Who
+        // was here before is first sent what it is owed.
+        if let Some(own) = seat.core.subscription().filter(|own| !own.catches_up()) {
+            own.begin();
         }
         if let Err(error) = delivery.connected(&seat.core.connection).await {
             return Err(Farewell::unwelcome(&error.into(), options.detailed_errors));
@@ -151,9 +153,7 @@ impl<H: Hub> Session<H> {
     pub(super) fn catch_up(&mut self) {
         let Some(own) = self.seat.core.subscription() else { return };
         let gap = own.take_gap();
-        if own.owed() == 0 && gap.is_none() {
-            own.begin();
-        } else {
+        if own.catches_up() || gap.is_some() {
             let seat = self.seat.clone();
             self.calls.push(Box::pin(async move { returning::replay(&seat.core, gap).await }));
         }

@@ -15,8 +15,7 @@ use crate::protocol::Event;
 const GAP: &str = "gap";
 const TOO_SLOW: &str = "Connection closed: the client reads too slowly.";
 
-/// Puts a returning session back into its groups, each after its guard was asked again. From here
-/// on, what is new waits aside when something is owed.
+/// Puts a returning session back into its groups, each after its guard was asked again.
 pub(super) async fn restore<H: Hub>(seat: &Arc<Seat<H>>) -> HubResult<()> {
     let Some(own) = seat.core.subscription() else { return Ok(()) };
     for group in own.groups() {
@@ -35,14 +34,12 @@ pub(super) async fn restore<H: Hub>(seat: &Arc<Seat<H>>) -> HubResult<()> {
 /// on the last connection (`gap`) and now.
 pub(super) async fn replay(core: &Core, gap: Option<Gap>) {
     let Some(own) = core.subscription() else { return };
-    if own.owed() == 0 {
-        own.begin();
-    } else {
+    if own.catches_up() {
         own.replay().await;
     }
     tell_gap(core, own, gap, None).await;
     // An error: nobody is there any more.
-    let Ok(lost) = core.let_in().await else { return };
+    let Ok(lost) = core.let_in(own).await else { return };
     match lost {
         0 => {}
         _ if own.is_session => tell_gap(core, own, Some(Gap::CatchingUp), Some(lost)).await,

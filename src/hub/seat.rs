@@ -80,8 +80,8 @@ impl Core {
     }
 
     /// Lets in what waited while the client was sent what it was owed; see [`Core::send`].
-    pub(super) async fn let_in(&self) -> Result<u64, SendError> {
-        let lost = self.connection.let_in().await;
+    pub(super) async fn let_in(&self, own: &Subscription) -> Result<u64, SendError> {
+        let lost = own.let_in().await;
         if lost == Err(SendError::TimedOut) {
             self.connection.end(End::SendTimedOut);
         }

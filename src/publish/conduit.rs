@@ -111,13 +111,13 @@ fn dead(letter: &DeadLetter) -> Value {
     })
 }
 
-/// Of a message that is over only its receipt is kept, and that does not know what it said.
+/// Of a message that is over only its receipt is kept, and that does not know what was tried.
 fn expired_message(receipt: &Receipt) -> Value {
     json!({
         "messageId": receipt.id.as_str(),
-        "messageType": null,
+        "messageType": &*receipt.target,
         "hubName": receipt.hub.as_str(),
-        "methodName": null,
+        "methodName": &*receipt.target,
         "queuedAt": iso(receipt.accepted_at),
         "deliveryAttempts": 0,
         "lastError": null,

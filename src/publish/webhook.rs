@@ -81,7 +81,7 @@ impl Webhooks {
         }
         for (tenant, ended) in of_tenants {
             if let Some(line) = self.lines.get(tenant) {
-                line.heard(&ended, now);
+                line.heard(&ended);
             }
         }
     }

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use super::config::Mode;
 use super::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target};
 use super::health::Health;
-use super::message::{Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept};
+use super::message::{Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept, Which};
 use super::names::{MessageSeq, Moment, SubscriberId};
 use super::receipt::{Receipt, Stats};
 use super::session::{Departed, Joined, Open, Opened};
@@ -143,12 +143,15 @@ pub trait Store: Send + Sync + 'static {
     /// How much the subscriber is owed.
     fn owed_count(&self, subscriber: SubscriberId) -> Answer<u64>;
 
+    /// The newest message that anybody may see.
+    fn newest(&self) -> Answer<MessageSeq>;
+
     /// A message of which something is owed or dead.
     fn message(&self, seq: MessageSeq) -> Answer<Option<Owed>>;
 
-    /// Where the subscriber's pair of a message id is, the newest when there are several. None when
-    /// it never was for it, or the receipt is gone.
-    fn status(&self, subscriber: SubscriberId, id: MessageId) -> Answer<Option<PairStatus>>;
+    /// Where the subscriber's pair of a message is. None when it never was for it, or the receipt is
+    /// gone.
+    fn status(&self, subscriber: SubscriberId, message: Which) -> Answer<Option<PairStatus>>;
 
     /// What became of the messages of an id: of one tenant, or of all.
     fn receipts(&self, id: MessageId, tenant: Option<Tenant>) -> Answer<Vec<Receipt>>;
@@ -190,6 +193,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Throws up to `limit` dead letters away that fit. What is left out, is over the limit.
     fn purge(&self, filter: DeadFilter, limit: usize, now: Moment) -> Answer<Vec<Ended>>;
+
+    // Bookmarks.
+
+    /// Keeps how far a reader of ends has come. There are few readers; when there are too many, the
+    /// one that is farthest back goes.
+    fn keep_bookmark(&self, reader: Arc<str>, place: Moment) -> Answer<()>;
+
+    /// How far a reader has come.
+    fn bookmark(&self, reader: Arc<str>) -> Answer<Option<Moment>>;
 
     // Snapshots.
 

@@ -6,6 +6,7 @@
 
 mod accepting;
 mod applying;
+mod bookmarks;
 mod hubs;
 mod journal;
 mod keeping;
@@ -33,12 +34,13 @@ use super::names::{MessageSeq, Moment, SessionDigest, SubscriberId};
 use super::receipt::{Counts, Totals};
 use super::record::{DeadRecord, Record, Tried};
 use crate::model::{Audience, HubName, MessageId, Priority, Tenant};
+use bookmarks::Bookmarks;
 use hubs::Hub;
 use journal::Journal;
 use keys::Keys;
 use snapshots::Snapshots;
 use subscribers::Subscriber;
-use usage::Usage;
+use usage::{Targets, Usage};
 
 pub(super) use journal::{FRAME_HEADER, Frame, MARKER, Place, SegmentNumber, mended};
 pub(super) use keeping::AtHome;
@@ -81,8 +83,10 @@ pub(super) struct Ledger {
     leaving: BTreeSet<(Moment, SubscriberId)>,
     hubs: HashMap<HubName, Hub>,
     usage: Usage,
+    targets: Targets,
     totals: Totals,
     snapshots: Snapshots,
+    bookmarks: Bookmarks,
     /// Subscribers whose first record is not durable yet.
     introduced: Vec<SubscriberId>,
     /// Which messages and keys have their newest full record in which file.
@@ -95,9 +99,13 @@ struct Message {
     id: MessageId,
     tenant: Tenant,
     hub: HubName,
+    /// The event's name, which its receipt knows when its content is gone.
+    target: Arc<str>,
     audience: Audience,
     priority: Priority,
     critical: bool,
+    /// Another message of its id was known on its hub when it was accepted.
+    is_namesake: bool,
     accepted_at: Moment,
     /// From when on its age counts: its acceptance, or its last requeue.
     age_from: Moment,
@@ -167,8 +175,10 @@ impl Ledger {
             leaving: BTreeSet::new(),
             hubs: HashMap::new(),
             usage: Usage::default(),
+            targets: Targets::default(),
             totals: Totals::default(),
             snapshots: Snapshots::default(),
+            bookmarks: Bookmarks::default(),
             introduced: Vec::new(),
             homes: BTreeMap::new(),
             is_frugal: false,

@@ -187,7 +187,7 @@ impl Shared {
         let seqs: Vec<MessageSeq> = unheard.drain(..count).collect();
         drop(unheard);
         let ledger = self.ledger.lock();
-        let accepted = |seq| Accepted { seq, subscribers: ledger.owing(seq) };
+        let accepted = |seq| ledger.accepted(seq);
         seqs.into_iter().map(accepted).filter(|found| !found.subscribers.is_empty()).collect()
     }
 }

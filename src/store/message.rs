@@ -83,6 +83,9 @@ pub struct Accepted {
     pub seq: MessageSeq,
     /// Who owes an answer, ascending. Empty: it is settled already.
     pub subscribers: Vec<SubscriberId>,
+    /// Whether it has the id of another message that is known on its hub: of another tenant, or of
+    /// the same one a long time ago. What a client calls it must differ then.
+    pub is_namesake: bool,
 }
 
 /// Whose limit it was.
@@ -183,6 +186,8 @@ pub struct Owed {
     pub expires_at: Option<Moment>,
     /// What it says.
     pub content: Content,
+    /// See [`Accepted::is_namesake`].
+    pub is_namesake: bool,
     /// What was spent on this subscriber's pair, as far as it was noted; nothing when the message
     /// was asked for and no pair.
     pub spent: Spent,
@@ -204,7 +209,7 @@ pub struct Settle {
 pub enum Which {
     /// By its place.
     Seq(MessageSeq),
-    /// By its id: all that this subscriber has of that id, of whichever tenant.
+    /// By its id, of whichever tenant; a namesake is named by its place.
     Id(MessageId),
 }
 
@@ -254,6 +259,8 @@ pub struct Ended {
     pub status: PairStatus,
     /// Why it died, when it did.
     pub reason: Option<Reason>,
+    /// When, as its receipt or dead letter says.
+    pub at: Moment,
     /// Set on the pair that was the last to be owed: what became of the message.
     pub message: Option<Counts>,
 }

@@ -1,5 +1,7 @@
 //! What became of messages: per message, and in total.
 
+use std::sync::Arc;
+
 use super::message::PairStatus;
 use super::names::{Identity, MessageSeq, Moment, SubscriberId};
 use crate::model::{HubName, MessageId, Tenant};
@@ -50,6 +52,8 @@ pub struct Receipt {
     pub tenant: Tenant,
     /// The hub.
     pub hub: HubName,
+    /// The event's name.
+    pub target: Arc<str>,
     /// When it was accepted.
     pub accepted_at: Moment,
     /// When it expires or expired.

@@ -97,6 +97,11 @@ pub(super) enum Record {
         snapshot: Bytes,
         at: Moment,
     },
+    /// How far a reader of ends has come.
+    Bookmark {
+        reader: Arc<str>,
+        place: Moment,
+    },
     /// Records are missing before this one, up to its own number; that was reported.
     Mended,
     /// The store was closed in order: everything before this was synced.
@@ -138,6 +143,7 @@ pub(super) struct MessageRecord {
     pub(super) dead: Vec<(SubscriberId, DeadRecord)>,
     /// Owed pairs that were tried in vain.
     pub(super) tried: Vec<(SubscriberId, Tried)>,
+    pub(super) is_namesake: bool,
 }
 
 /// What was tried in vain for a pair that is owed.
@@ -162,11 +168,13 @@ pub(super) struct ReceiptRecord {
     pub(super) id: MessageId,
     pub(super) tenant: Tenant,
     pub(super) hub: HubName,
+    pub(super) target: Arc<str>,
     pub(super) accepted_at: Moment,
     pub(super) expires_at: Option<Moment>,
     pub(super) settled_at: Moment,
     pub(super) counts: Counts,
     pub(super) pairs: Vec<(SubscriberId, PairStatus)>,
+    pub(super) is_namesake: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -43,6 +43,10 @@ async fn dead_letters_and_expired_messages_are_listed_for_operators() {
     }
     assert!(dead["queuedAt"].is_string());
     assert_eq!(messages[1]["messageId"], "expires");
+    assert_eq!(
+        (&messages[1]["messageType"], &messages[1]["methodName"]),
+        (&json!("News"), &json!("News"))
+    );
     assert_eq!(messages[1]["deadLetterReason"], "Message expired");
 }
 

@@ -54,6 +54,17 @@ impl Receiver {
         .collect()
     }
 
+    /// The ids of all events, in order.
+    fn ids(&self) -> Vec<String> {
+        let calls = self.calls.lock().unwrap();
+        let ids = calls.iter().flat_map(|(_, body)| {
+            let body: Value = serde_json::from_slice(body).unwrap();
+            let events = body["events"].as_array().unwrap().clone();
+            events.into_iter().map(|event| event["id"].as_str().unwrap().to_owned())
+        });
+        ids.collect()
+    }
+
     fn count(&self, what: &str) -> usize {
         self.events().iter().filter(|event| event["event"] == what).count()
     }
@@ -184,4 +195,32 @@ async fn what_was_not_told_when_the_node_stopped_is_told_by_the_next_one() {
     for (what, count) in [("dead", 1), ("expired", 1), ("settled", 2)] {
         assert_eq!(receiver.count(what), count, "{what}");
     }
+}
+
+/// Receivers drop what they know by its id, so nothing may come twice under two.
+#[tokio::test]
+async fn what_is_told_again_after_a_restart_has_the_same_ids() {
+    let (receiver, url) = Receiver::start(&[]).await;
+    let world = World::with(settings(&url, &[WebhookEvent::Settled]));
+    let (a, b) = (world.subscriber("a").await, world.subscriber("b").await);
+    expiring(&world, BILLING, "expires", 50).await;
+    eventually("expiry", || async { receiver.events().len() == 2 }).await;
+    world.accepted("dies").await;
+    // When their sessions end.
+    world.store.away(a, "c-a".into(), now()).await.unwrap();
+    world.store.away(b, "c-b".into(), now()).await.unwrap();
+    eventually("death", || async { receiver.count("dead") >= 1 && receiver.count("settled") == 2 })
+        .await;
+    let before = receiver.ids();
+    world.stop.cancel();
+    world.tasks.close();
+    world.tasks.wait().await;
+    let store = world.store.clone();
+    drop(world);
+    let _next = World::on(store, settings(&url, &[WebhookEvent::Settled]));
+    eventually("all is told again", || async { receiver.ids().len() >= 2 * before.len() }).await;
+    let (mut first, mut second) = (before.clone(), receiver.ids()[before.len()..].to_vec());
+    first.sort();
+    second.sort();
+    assert_eq!(second, first, "{:#?}", receiver.events());
 }

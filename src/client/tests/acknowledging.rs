@@ -112,6 +112,19 @@ async fn a_repeat_of_what_was_handled_is_acknowledged_without_a_run_on_any_conne
 }
 
 #[tokio::test]
+async fn another_message_of_an_id_that_was_used_before_is_handled() {
+    let handled = Handled::default();
+    let (_client, mut peer) = connected_with(Protocol::Json, handles(&handled)).await;
+    for (n, day, retry_count) in [(1, 24, 0), (2, 25, 0), (2, 25, 1)] {
+        let at = format!("2026-11-{day}T12:00:00.000Z");
+        let order = json!({"n": n, "messageId": "m", "timestamp": at, "retryCount": retry_count});
+        peer.say(encode::invocation(Protocol::Json, None, "Order", &(order,)).unwrap()).await;
+        assert_eq!(peer.hear_acks(1).await, ["m"]);
+    }
+    assert_eq!(*handled.lock(), [1, 2], "and its repeat is none");
+}
+
+#[tokio::test]
 async fn a_repeat_of_what_is_still_handled_does_nothing_and_its_server_is_told_of_the_work() {
     let runs = Arc::new(Semaphore::new(0));
     let (began, mut begins) = mpsc::channel(4);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Connection, Given, SendError};
 use crate::connections::end::End;
 use crate::connections::frame::Frame;
-use crate::connections::outbox::{Flushed, News, Offered, Outbox, Pulled, Wake};
+use crate::connections::outbox::{Flushed, News, Offered, Outbox, Pulled, PutAside, Wake};
 use crate::connections::sink::Sink;
 use crate::protocol::{Close, Protocol, encode};
 
@@ -143,6 +143,21 @@ impl Connection {
                 Err(lost) => return Ok(lost),
             }
         }
+    }
+
+    /// A marked frame waits aside among those of fan-outs, if these do.
+    pub fn put_aside(&self, frame: &Arc<Frame>) -> PutAside {
+        self.outbox.lock().put_marked_aside(frame, self.node.bounds())
+    }
+
+    /// The frame of that mark waits aside no more.
+    pub fn take_from_aside(&self, mark: NonZeroU64) {
+        self.outbox.lock().take_marked_aside(Some(mark), self.node.bounds());
+    }
+
+    /// No marked frame waits aside any more. Returns the marks of those that did.
+    pub fn take_marked_from_aside(&self) -> Vec<NonZeroU64> {
+        self.outbox.lock().take_marked_aside(None, self.node.bounds())
     }
 
     /// A frame outside the bounds: a handshake answer or Close.

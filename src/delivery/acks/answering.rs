@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::courier::{Courier, Desk, Errands, Flight, Repeat};
+use super::courier::{Courier, Desk, Errands, Flight, Repeat, Work};
 use super::hub::AckMode;
 use crate::delivery::breaker::Force;
 use crate::delivery::pair::{Death, Event, Next, Settled, State, Why};
@@ -49,6 +49,9 @@ impl Courier {
     fn one_written(&self, desk: &mut Desk, seq: MessageSeq, errands: &mut Errands) {
         let mode = desk.link.as_ref().map(|link| link.mode);
         let held = desk.breaker.holds() && desk.probe != Some(seq);
+        if let Some(work) = &mut desk.work {
+            work.count_written(seq);
+        }
         let Some(mut next) = desk.tell(seq, Event::Written, &self.policy) else { return };
         if next == Next::Ignore {
             return;
@@ -147,6 +150,9 @@ impl Courier {
         let pair = desk.flights.get(&seq).map(|flight| &flight.pair);
         if pair.is_some_and(|pair| pair.state() == State::Queued && pair.attempts() == 0) {
             self.policy.metrics.attempts.inc();
+            if let Some(work) = &mut desk.work {
+                work.count_written(seq);
+            }
             desk.tell(seq, Event::Written, &self.policy);
         }
     }
@@ -170,7 +176,12 @@ impl Courier {
     pub(super) fn up_to(&self, seqs: &[MessageSeq]) -> Vec<MessageSeq> {
         let desk = self.desk.lock();
         let places = seqs.iter().filter_map(|seq| desk.flights.get(seq));
-        let Some(last) = places.map(|flight| flight.first).max() else { return Vec::new() };
+        let place = |flight: &Flight| match (flight.first, flight.pair.state()) {
+            // The answer is faster than the news of its frame: everything we know of is older.
+            (0, State::Queued) => u64::MAX,
+            (first, _) => first,
+        };
+        let Some(last) = places.map(place).max() else { return Vec::new() };
         let covered = desk.flights.iter().filter(|(_, flight)| {
             let sent = matches!(flight.pair.state(), State::Sent | State::Waiting(Why::TimedOut));
             sent && (flight.last <= last || seqs.contains(&flight.message.seq))
@@ -323,6 +334,21 @@ impl Courier {
                 || flight.pair.failures() > 0
         });
         desk.out = desk.flights.values().filter(|flight| flight.pair.is_out()).count();
+    }
+}
+
+impl Work {
+    /// A copy is written: that is its place in what the client sees. One that the transport replays
+    /// keeps its place.
+    fn count_written(&mut self, seq: MessageSeq) {
+        let Some(flight) = self.flights.get_mut(&seq) else { return };
+        if flight.pair.state() == State::Queued {
+            self.written += 1;
+            flight.last = self.written;
+            if flight.first == 0 {
+                flight.first = self.written;
+            }
+        }
     }
 }
 

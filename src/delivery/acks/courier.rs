@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::hub::{AckMode, HubAcks};
+use super::live::Live;
 use super::message::Message;
 use super::policy::Policy;
 use crate::connections::Connection;
@@ -65,8 +66,10 @@ pub(super) struct Work {
     pub(super) breaker: Breaker,
     /// The message whose fate decides about a half-open breaker.
     pub(super) probe: Option<MessageSeq>,
-    /// Appends so far on this connection: the order in which its client sees messages.
-    pub(super) appended: u64,
+    /// Messages written so far on this connection: the order in which its client sees them.
+    pub(super) written: u64,
+    /// While the client catches up.
+    pub(super) live: Option<Box<Live>>,
     /// The earliest moment somebody is due to look at it, on the wall's clock.
     pub(super) look_at: Option<Instant>,
 }
@@ -96,7 +99,7 @@ pub(super) struct Link {
 pub(super) struct Flight {
     pub(super) message: Arc<Message>,
     pub(super) pair: Pair,
-    /// When it was appended first and last, in appends of this connection; 0 for never.
+    /// When it was written first and last, counted in writes of this connection; 0 for never.
     pub(super) first: u64,
     pub(super) last: u64,
 }
@@ -146,9 +149,12 @@ impl Courier {
         if desk.link.is_none() || is_read || desk.flights.contains_key(&message.seq) {
             return errands;
         }
+        if self.put_aside(&mut desk, message, &mut errands) {
+            return errands;
+        }
         if desk.is_held(&self.policy) {
             desk.fall_behind(message.seq);
-            errands.load = desk.wants_load(&self.policy);
+            errands.load |= desk.wants_load(&self.policy);
         } else if !self.send_new(&mut desk, (message.clone(), Spent::default()), &mut errands) {
             desk.fall_behind(message.seq);
         }
@@ -169,7 +175,8 @@ impl Courier {
         if desk.has_work() {
             let why = "The connection was replaced.";
             self.hold_flights(&mut desk, why, true, &mut errands);
-            desk.appended = 0;
+            desk.written = 0;
+            desk.live = None;
             // A probe that the connection before took with it.
             desk.probe = None;
             desk.breaker.unused();
@@ -259,8 +266,8 @@ impl Courier {
 
     /// Takes a flight out, and lets those go on that waited for it.
     pub(super) fn remove(&self, desk: &mut Desk, seq: MessageSeq, errands: &mut Errands) {
-        let Some(gone) = desk.flights.remove(&seq) else { return };
-        desk.out -= usize::from(gone.pair.is_out());
+        let Some(gone) = desk.take_out(seq) else { return };
+        self.take_from_aside(desk, &gone);
         desk.again.remove(&seq);
         if desk.probe == Some(seq) {
             desk.probe = None;
@@ -296,7 +303,25 @@ impl Desk {
     /// Whether what the connection's subscriber is owed is still being read, and may be sent.
     pub(super) fn is_replaying(&self, connection: &ConnectionId) -> bool {
         let open = self.is_linked_to(connection) && !self.breaker.holds();
-        open && self.behind && self.loading && !self.blocked
+        open && !self.is_caught_up() && self.loading && !self.blocked
+    }
+
+    /// Whether everything that was owed when the client came is out, and what was told of since.
+    pub(super) fn is_caught_up(&self) -> bool {
+        !self.behind || self.live.as_ref().is_some_and(|live| live.is_reached())
+    }
+
+    /// Whether what is read must not go beyond this message: it is new, and has a place aside.
+    pub(super) fn stops_before(&mut self, seq: MessageSeq) -> bool {
+        let live = self.work.as_mut().and_then(|work| work.live.as_mut());
+        live.is_some_and(|live| live.stops_before(seq))
+    }
+
+    /// Takes a flight out; nothing else.
+    pub(super) fn take_out(&mut self, seq: MessageSeq) -> Option<Flight> {
+        let gone = self.flights.remove(&seq)?;
+        self.out -= usize::from(gone.pair.is_out());
+        Some(gone)
     }
 
     /// Whether new messages have to wait in the store.
@@ -327,6 +352,9 @@ impl Desk {
     pub(super) fn fall_behind(&mut self, seq: MessageSeq) {
         self.behind = true;
         self.reading.told = self.reading.told.wrapping_add(1);
+        if let Some(live) = &mut self.live {
+            live.fell_behind(seq);
+        }
         // Tasks of two publishers may come in another order than their messages were accepted in.
         if self.cursor.is_some_and(|cursor| seq <= cursor) {
             self.cursor = seq.0.checked_sub(1).map(MessageSeq);
@@ -338,6 +366,9 @@ impl Desk {
     pub(super) fn start_over(&mut self) {
         self.behind = true;
         self.reading.round = self.reading.round.wrapping_add(1);
+        if let Some(live) = &mut self.live {
+            live.start_over();
+        }
         self.cursor = None;
         self.blocked = false;
         self.again.clear();
@@ -345,7 +376,7 @@ impl Desk {
 
     /// Whether there is something to read and a way for it. With room for few it is not worth it.
     pub(super) fn wants_load(&self, policy: &Policy) -> bool {
-        (self.behind || !self.again.is_empty())
+        (!self.is_caught_up() || !self.again.is_empty())
             && !self.loading
             && !self.blocked
             && self.out <= policy.unanswered_max / 2

@@ -40,18 +40,20 @@ impl Work {
             blocked: false,
             breaker: Breaker::closed(),
             probe: None,
-            appended: 0,
+            written: 0,
+            live: None,
             look_at: None,
         }
     }
 
-    /// Whether nothing would be missed: counts of appends matter among flights only.
+    /// Whether nothing would be missed: counts of writes matter among flights only.
     fn is_done(&self) -> bool {
         self.flights.is_empty()
             && self.again.is_empty()
             && self.ending.is_empty()
             && !(self.behind || self.loading || self.blocked)
             && self.probe.is_none()
+            && self.live.is_none()
             && self.look_at.is_none()
             && self.breaker.is_spotless()
     }

@@ -1,5 +1,6 @@
 //! A message in memory: shared by all who are being sent it, encoded once per way of saying it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Weak};
@@ -12,7 +13,7 @@ use crate::connections::Frame;
 use crate::delivery::lanes::Lane;
 use crate::model::{MessageId, Tenant};
 use crate::protocol::{EncodeError, Field, FieldPlace, Protocol, RawArguments, encode};
-use crate::store::{Encoding, MessageSeq, Moment, NewMessage, Owed, Spent};
+use crate::store::{Accepted, Encoding, MessageSeq, Moment, NewMessage, Owed, Spent, Which};
 
 /// Encodings that are kept of one message. A straggler's retry counts must not pile up.
 const FRAMES_MAX: usize = 6;
@@ -20,6 +21,7 @@ const FRAMES_MAX: usize = 6;
 /// One message on its way.
 pub(super) struct Message {
     pub(super) seq: MessageSeq,
+    /// What clients call it: its id, unless that is another's, too.
     pub(super) id: MessageId,
     pub(super) tenant: Tenant,
     pub(super) lane: Lane,
@@ -73,8 +75,8 @@ impl Message {
                 encode::invocation(protocol, None, &facts.target, &told)?
             }
             AckMode::Result => {
-                let id = Some(self.id.as_str());
-                encode::invocation(protocol, id, &facts.target, &facts.arguments)?
+                let id = invocation_id(self.id.as_str());
+                encode::invocation(protocol, Some(&id), &facts.target, &facts.arguments)?
             }
             AckMode::None => encode::invocation(protocol, None, &facts.target, &facts.arguments)?,
         };
@@ -127,6 +129,44 @@ impl Drop for Message {
     }
 }
 
+/// Begins the invocation ids of messages whose own id is a number. Clients number their calls and
+/// streams, so such an id would name one of those, too; and no message id has this character.
+const NUMBERED: &str = "m#";
+
+fn is_number(id: &str) -> bool {
+    id.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Under which id a client is asked for the result of its handlers (mode `result`).
+fn invocation_id(id: &str) -> Cow<'_, str> {
+    if is_number(id) { format!("{NUMBERED}{id}").into() } else { id.into() }
+}
+
+/// Which message an answer is about; none for a number, which names something of the client's own.
+pub(super) fn message_of(invocation: &str) -> Option<&str> {
+    match invocation.strip_prefix(NUMBERED) {
+        Some(id) => Some(id),
+        None => Some(invocation).filter(|id| !is_number(id)),
+    }
+}
+
+/// Stands between the id of a namesake and its place; no message id has this character.
+const PLACE: char = '~';
+
+/// What clients call a message. Of two of the same id, as two tenants may use it, a word of a client
+/// must mean one, and a client that remembers ids must not take one for the other.
+fn name_of(id: MessageId, seq: MessageSeq, is_namesake: bool) -> MessageId {
+    if is_namesake { MessageId::from(&*format!("{id}{PLACE}{seq}")) } else { id }
+}
+
+/// Which message a client means; none when nothing can be called so.
+pub(super) fn which(name: &str) -> Option<Which> {
+    match name.rsplit_once(PLACE) {
+        Some((_id, seq)) => Some(Which::Seq(MessageSeq(seq.parse().ok()?))),
+        None => MessageId::parse(name).ok().map(Which::Id),
+    }
+}
+
 /// The mark of a message's frames. Places begin with 1; a store that says 0 would share a mark.
 pub(super) fn mark_of(seq: MessageSeq) -> NonZeroU64 {
     NonZeroU64::new(seq.0).unwrap_or(NonZeroU64::MIN)
@@ -146,7 +186,7 @@ pub(super) struct Shelf {
 #[derive(Default)]
 struct Inner {
     by_seq: HashMap<MessageSeq, Weak<Message>>,
-    /// Two tenants may use the same id.
+    /// On two hubs the same id may be used.
     by_id: HashMap<MessageId, SmallVec<[MessageSeq; 1]>>,
 }
 
@@ -154,12 +194,14 @@ impl Shelf {
     /// A message that was just accepted.
     pub(super) fn accepted(
         self: &Arc<Self>,
-        seq: MessageSeq,
+        accepted: &Accepted,
         new: &NewMessage,
         now: Moment,
     ) -> Arc<Message> {
+        let Accepted { seq, is_namesake, .. } = *accepted;
         self.share(seq, || Owed {
             seq,
+            is_namesake,
             id: new.id.clone(),
             tenant: new.tenant.clone(),
             hub: new.hub.clone(),
@@ -199,7 +241,7 @@ impl Shelf {
         };
         Message {
             seq: owed.seq,
-            id: owed.id,
+            id: name_of(owed.id, owed.seq, owed.is_namesake),
             tenant: owed.tenant,
             lane: Lane::of(owed.priority),
             expires_at: owed.expires_at,

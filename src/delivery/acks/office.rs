@@ -1,16 +1,9 @@
 //! What the back office asks the store: settled messages in order, and how far it has told of them.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
-
 use super::NotAccepted;
 use crate::delivery::breaker::BreakerState;
 use crate::delivery::outlet::Delivery;
 use crate::store::{MessageSeq, Mode, Moment, Receipt, SubscriberId};
-
-/// Begins the names of bookmarks among the snapshots, so that no task has the same.
-const BOOKMARK: &str = "\u{1}bookmark ";
 
 impl Delivery {
     /// What an accepted message survives; none when this node keeps nothing.
@@ -57,19 +50,11 @@ impl Delivery {
 
     /// How far a reader has come; none when it never said so, or too long ago.
     pub async fn bookmark(&self, reader: &str) -> Result<Option<Moment>, NotAccepted> {
-        let place = self.kept()?.store.snapshot(bookmark(reader)).await?;
-        Ok(place.and_then(|bytes| Some(Moment(u64::from_le_bytes(bytes[..].try_into().ok()?)))))
+        Ok(self.kept()?.store.bookmark(reader.into()).await?)
     }
 
     /// A reader has come so far.
     pub async fn keep_bookmark(&self, reader: &str, place: Moment) -> Result<(), NotAccepted> {
-        let acks = self.kept()?;
-        let bytes = Bytes::copy_from_slice(&place.0.to_le_bytes());
-        acks.store.put_snapshot(bookmark(reader), bytes, acks.now()).await?;
-        Ok(())
+        Ok(self.kept()?.store.keep_bookmark(reader.into(), place).await?)
     }
-}
-
-fn bookmark(reader: &str) -> Arc<str> {
-    format!("{BOOKMARK}{reader}").into()
 }

@@ -14,14 +14,14 @@ use super::answering::Word;
 use super::courier::Courier;
 use super::engine::Acks;
 use super::hub::AckMode;
+use super::message::which;
 use super::session::{Found, Subscription};
 use crate::connections::{Connection, End};
 use crate::delivery::outlet::{Delivery, DeliveryError};
-use crate::model::MessageId;
 use crate::protocol::Protocol;
 use crate::store::{
     ClientKey, Identity, MessageSeq, Open, Opened, Outcome, SessionKey, Settle, StoreError,
-    SubscriberId, Which,
+    SubscriberId,
 };
 
 /// What the client of a replaced connection is told.
@@ -159,6 +159,13 @@ impl Acks {
         let owed = self.owed_on_arrival(&courier, opened.owed).await;
         let found = Found { groups: opened.groups, owed };
         let is_empty = found.groups.is_empty() && owed == 0;
+        if !is_empty {
+            connection.keep_aside();
+            // What is accepted from here on finds the courier.
+            if let Ok(newest) = self.store.newest().await {
+                courier.live_after(connection, newest);
+            }
+        }
         let subscription = Arc::new(Subscription {
             acks: self,
             courier,
@@ -227,8 +234,8 @@ impl Subscription {
             let places = self.acks.shelf.places(id);
             if self.courier.state_of(&places).is_some() {
                 flying.extend(places);
-            } else if let Ok(id) = MessageId::parse(id) {
-                let (subscriber, message) = (self.courier.subscriber, Which::Id(id));
+            } else if let Some(message) = which(id) {
+                let subscriber = self.courier.subscriber;
                 elsewhere.push(Settle { subscriber, message, outcome: Outcome::Acknowledged });
             }
         }

@@ -191,7 +191,7 @@ impl Acks {
             Acceptance::Accepted(accepted) => {
                 let (seq, targeted) = (accepted.seq, accepted.subscribers.len() as u64);
                 if targeted > 0 {
-                    let message = self.shelf.accepted(seq, &new, now);
+                    let message = self.shelf.accepted(&accepted, &new, now);
                     drop(new);
                     self.deliver_first(message, accepted.subscribers).await;
                 }

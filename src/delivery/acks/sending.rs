@@ -50,7 +50,7 @@ impl Courier {
             return true;
         }
         let Some((link, work)) = desk.both() else { return true };
-        let Work { flights, appended, blocked, .. } = work;
+        let Work { flights, blocked, .. } = work;
         let Some(flight) = flights.get_mut(&seq) else { return true };
         if flight.pair.state() != State::Owed {
             return true;
@@ -67,11 +67,6 @@ impl Courier {
         let next = match flight.message.frame(link.protocol, link.mode, attempts, &self.hub) {
             Ok(frame) => match link.connection.give(&frame) {
                 Given::Queued => {
-                    *appended += 1;
-                    flight.last = *appended;
-                    if flight.first == 0 {
-                        flight.first = *appended;
-                    }
                     if attempts > 0 {
                         self.policy.metrics.repeats.inc();
                     }
@@ -134,7 +129,7 @@ impl Courier {
         self.send_again(&mut desk, errands);
         desk.nothing_is_read();
         self.plan(&mut desk, errands);
-        if !desk.behind || !desk.wants_load(&self.policy) {
+        if desk.is_caught_up() || !desk.wants_load(&self.policy) {
             return None;
         }
         let page = match desk.breaker.permit(Instant::now()) {
@@ -178,7 +173,7 @@ impl Courier {
 
     fn take_one(&self, desk: &mut Desk, read: Read, errands: &mut Errands) -> bool {
         let seq = read.0.seq;
-        if desk.breaker.holds() || desk.is_full(&self.policy) {
+        if desk.stops_before(seq) || desk.breaker.holds() || desk.is_full(&self.policy) {
             return false;
         }
         let sent = if desk.ending.contains_key(&seq) {
@@ -217,6 +212,9 @@ impl Courier {
         }
         for read in page {
             let seq = read.0.seq;
+            if desk.stops_before(seq) {
+                break;
+            }
             let state = desk.flights.get(&seq).map(|flight| flight.pair.state());
             let sent = match state {
                 None => self.send_new(&mut desk, read, errands),

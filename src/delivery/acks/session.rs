@@ -8,16 +8,14 @@ use super::answering::Word;
 use super::courier::{Courier, Errands};
 use super::engine::Acks;
 use super::hub::AckMode;
+use super::message::{message_of, which};
 use crate::connections::{Connection, End, Witness};
 use crate::delivery::outlet::{Delivery, DeliveryError};
 use crate::delivery::pair::{State, Why};
-use crate::model::{GroupName, MessageId};
+use crate::model::GroupName;
 use crate::protocol::Outcome;
-use crate::store::{self, Joined, PairStatus, Settle, StoreError, SubscriberId, Which};
+use crate::store::{self, Joined, PairStatus, Settle, StoreError, SubscriberId};
 
-/// How long a replay may take before its client's live messages begin. What is left follows.
-const REPLAY_MAX: Duration = Duration::from_secs(10);
-const REPLAY_LOOK: Duration = Duration::from_millis(20);
 /// What stock JavaScript clients answer when no handler returned anything, and when several did.
 const NO_RESULT: [&str; 2] =
     ["Client didn't provide a result.", "Client provided multiple results."];
@@ -161,26 +159,6 @@ impl Subscription {
         Ok(())
     }
 
-    /// Groups are settled: what is owed is appended now, in order of acceptance. Completes when
-    /// nothing more is owed, the outbox is full, or after ten seconds; live messages may follow.
-    pub async fn replay(&self) {
-        self.begin();
-        let caught_up = async {
-            // Reading from memory takes one turn.
-            tokio::task::yield_now().await;
-            while self.courier.desk.lock().is_replaying(self.connection.id()) {
-                tokio::time::sleep(REPLAY_LOOK).await;
-            }
-        };
-        let _ = tokio::time::timeout(REPLAY_MAX, caught_up).await;
-    }
-
-    /// As [`Subscription::replay`], for somebody who waits for nothing.
-    pub fn begin(&self) {
-        let errands = self.courier.begin(&self.connection);
-        self.acks.run_errands(&self.courier, errands);
-    }
-
     /// The client has handled a message. False when it was never owed it, or speaks for another.
     pub async fn ack(&self, id: &str) -> Result<bool, StoreError> {
         if self.say(id, Word::Acked, None) {
@@ -231,7 +209,8 @@ impl Subscription {
             return Ok(status);
         }
         self.acks.settler.hurry(&*self.acks.store, self.acks.now());
-        let kept = self.acks.store.status(self.courier.subscriber, MessageId::from(id)).await?;
+        let Some(message) = which(id) else { return Ok(None) };
+        let kept = self.acks.store.status(self.courier.subscriber, message).await?;
         Ok(kept.map(|status| match status {
             PairStatus::Owed => Status::Pending,
             PairStatus::Acknowledged | PairStatus::Unconfirmed => Status::Acknowledged,
@@ -243,6 +222,7 @@ impl Subscription {
     /// The client completed an invocation that is a message (mode `result`). False when it is none
     /// that is on its way to it.
     pub fn completed(&self, id: &str, outcome: &Outcome) -> bool {
+        let Some(id) = message_of(id) else { return false };
         match outcome {
             Outcome::Void | Outcome::Value(_) => self.say(id, Word::Acked, None),
             Outcome::Error(text) if NO_RESULT.contains(&&**text) => {
@@ -263,7 +243,10 @@ impl Subscription {
             Outcome::Error(text) if NO_RESULT.contains(&&**text) => store::Outcome::Unconfirmed,
             Outcome::Error(_) => return Ok(false),
         };
-        self.settle_elsewhere(id, settled).await
+        match message_of(id) {
+            Some(id) => self.settle_elsewhere(id, settled).await,
+            None => Ok(false),
+        }
     }
 
     fn say(&self, id: &str, word: Word, text: Option<&str>) -> bool {
@@ -293,7 +276,7 @@ impl Subscription {
         if !self.courier.desk.lock().is_linked_to(self.connection.id()) {
             return Ok(false);
         }
-        let message = Which::Id(MessageId::from(id));
+        let Some(message) = which(id) else { return Ok(false) };
         let subscriber = self.courier.subscriber;
         let settle = Settle { subscriber, message, outcome };
         let ended = self.acks.store.settle(vec![settle], self.acks.now()).await?;

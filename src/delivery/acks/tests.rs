@@ -5,6 +5,7 @@
 mod breaking;
 mod chaos;
 mod coming_back;
+mod live;
 mod modes;
 mod order;
 mod publishing;

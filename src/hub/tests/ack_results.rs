@@ -122,3 +122,30 @@ async fn a_client_of_this_mode_answers_questions_as_ever() {
     complete(&client, question["invocationId"].as_str().unwrap(), json!({ "result": "yes" }));
     client.expect(&[r#"{"type":3,"invocationId":"1","result":"yes"}"#]).await;
 }
+
+/// The ids of a client's own streams are numbers, and its answers name those and messages alike.
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_id_is_a_number_is_not_taken_for_a_stream_of_the_client() {
+    let world = World::keeping(|_| {});
+    let mut client = member(&world, "a").await;
+    client.send(r#"{"type":1,"invocationId":"u","target":"Sum","arguments":[],"streamIds":["5"]}"#);
+    client.send(r#"{"type":2,"invocationId":"5","item":1}"#);
+    world.publish("5", "g").await;
+    let asked = client.received().await.remove(0);
+    assert_eq!((&asked["invocationId"], &asked["target"]), (&json!("m#5"), &json!("News")));
+    // The answer ends no upload, and the end of the upload answers nothing.
+    complete(&client, "m#5", json!({ "result": null }));
+    assert_eq!(world.pairs().await.acknowledged, 1);
+    world.publish("6", "g").await;
+    client.events().await;
+    client.send(r#"{"type":2,"invocationId":"5","item":2}"#);
+    complete(&client, "5", json!({}));
+    client.expect(&[r#"{"type":3,"invocationId":"u","result":3}"#]).await;
+    // A late word about a stream that is over, and about one that never was.
+    complete(&client, "5", json!({}));
+    complete(&client, "6", json!({ "error": "no such stream" }));
+    let pairs = world.pairs().await;
+    assert_eq!((pairs.acknowledged, pairs.pending), (1, 1));
+    complete(&client, "m#6", json!({ "result": null }));
+    assert_eq!(world.pairs().await.acknowledged, 2);
+}

@@ -80,9 +80,10 @@ impl Backlog {
 mod tests {
     use super::super::event::Kind;
     use super::*;
+    use crate::delivery::MessageSeq;
 
     fn event(at: u64) -> Event {
-        Event::new("m".into(), Kind::Expired, Moment(at))
+        Event::new((MessageSeq(at), "m".into()), Kind::Expired, Moment(at))
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::delivery::{Counts, Ended, MessageSeq, Moment, PairStatus, Reason, SubscriberId};
@@ -20,20 +21,40 @@ pub(super) enum Kind {
     Settled(Counts),
 }
 
-/// One event. Its id stays the same over all calls that carry it.
+/// One event. Its id is made from what it says, so it is the same in all calls that carry it, also
+/// when it is found again in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Event {
-    id: Uuid,
     pub(super) at: Moment,
-    message: MessageId,
+    pub(super) seq: MessageSeq,
+    pub(super) message: MessageId,
     kind: Kind,
     subscribers: Vec<SubscriberId>,
     count: u64,
 }
 
 impl Event {
-    pub(super) fn new(message: MessageId, kind: Kind, at: Moment) -> Self {
-        Self { id: Uuid::now_v7(), at, message, kind, subscribers: Vec::new(), count: 0 }
+    pub(super) fn new((seq, message): (MessageSeq, MessageId), kind: Kind, at: Moment) -> Self {
+        Self { at, seq, message, kind, subscribers: Vec::new(), count: 0 }
+    }
+
+    /// Whether it says that pairs died of this, then.
+    pub(super) fn is_death(&self, reason: Reason, at: Moment) -> bool {
+        self.kind == Kind::Dead(Some(reason)) && self.at == at
+    }
+
+    /// The same for the same news. Whoever remembers ids misses nothing, for another id has other
+    /// news, and other news has another id.
+    fn id(&self) -> Uuid {
+        let mut subscribers = self.subscribers.clone();
+        subscribers.sort_unstable();
+        // Of many it is not known everywhere which ones are named.
+        subscribers.truncate(if self.count > subscribers.len() as u64 { 0 } else { NAMED_MAX });
+        let Self { at, seq, message, kind, count, .. } = self;
+        let news = format!("{seq} {message} {} {kind:?} {count} {subscribers:?}", at.0);
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&Sha256::digest(news.as_bytes())[..16]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
     }
 
     pub(super) fn add(&mut self, subscriber: SubscriberId) {
@@ -51,7 +72,7 @@ impl Event {
     /// As it stands in a call.
     pub(super) fn told(&self) -> Value {
         let mut told = json!({
-            "id": self.id.to_string(),
+            "id": self.id().to_string(),
             "messageId": self.message.as_str(),
             "at": iso(self.at),
         });
@@ -80,7 +101,7 @@ impl Event {
 }
 
 /// What is to be told of pairs that ended together: one event per message and kind.
-pub(super) fn events_of(ended: &[&Ended], settled: bool, now: Moment) -> Vec<Event> {
+pub(super) fn events_of(ended: &[&Ended], settled: bool) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     let mut places: HashMap<(MessageSeq, Option<Reason>), usize> = HashMap::new();
     for pair in ended {
@@ -91,7 +112,7 @@ pub(super) fn events_of(ended: &[&Ended], settled: bool, now: Moment) -> Vec<Eve
         };
         if let Some(kind) = kind {
             let place = *places.entry((pair.seq, pair.reason)).or_insert_with(|| {
-                events.push(Event::new(pair.id.clone(), kind, now));
+                events.push(Event::new((pair.seq, pair.id.clone()), kind, pair.at));
                 events.len() - 1
             });
             events[place].add(pair.subscriber);
@@ -99,7 +120,8 @@ pub(super) fn events_of(ended: &[&Ended], settled: bool, now: Moment) -> Vec<Eve
     }
     let over = ended.iter().filter(|_| settled);
     events.extend(over.filter_map(|pair| {
-        pair.message.map(|counts| Event::new(pair.id.clone(), Kind::Settled(counts), now))
+        let news = (pair.seq, pair.id.clone());
+        pair.message.map(|counts| Event::new(news, Kind::Settled(counts), pair.at))
     }));
     events
 }

@@ -63,8 +63,8 @@ impl Line {
     }
 
     /// Must not wait.
-    pub(super) fn heard(&self, ended: &[&Ended], now: Moment) {
-        let events = events_of(ended, self.target.settled, now);
+    pub(super) fn heard(&self, ended: &[&Ended]) {
+        let events = events_of(ended, self.target.settled);
         if events.is_empty() {
             return;
         }
@@ -129,12 +129,8 @@ impl Line {
         loop {
             let (tenant, settled) = (&self.target.tenant, self.target.settled);
             match replay.next(&self.delivery, tenant, settled).await {
-                Ok(Some((events, next))) => {
-                    if !events.is_empty() {
-                        self.tell(&events, memory).await;
-                    }
-                    replay = next;
-                }
+                Ok(Some(events)) if events.is_empty() => {}
+                Ok(Some(events)) => self.tell(&events, memory).await,
                 Ok(None) => break,
                 Err(error) => self.wait_after(&error, memory).await,
             }

@@ -57,9 +57,17 @@ impl Ledger {
             return Acceptance::Refused(Refusal::IdempotencyFull { limit });
         }
         let seq = MessageSeq(self.next_seq);
+        let is_namesake = self.has_namesake(&message);
         self.introduce(&subscribers);
-        self.say(Record::Accepted(Box::new(record_of(message, seq, &subscribers, now))));
-        Acceptance::Accepted(Accepted { seq, subscribers })
+        let record = MessageRecord { is_namesake, ..record_of(message, seq, &subscribers, now) };
+        self.say(Record::Accepted(Box::new(record)));
+        Acceptance::Accepted(Accepted { seq, subscribers, is_namesake })
+    }
+
+    /// Whether another message of the id is known on the hub; ids are the tenants' own.
+    fn has_namesake(&self, message: &NewMessage) -> bool {
+        let seqs = self.ids.get(&message.id).into_iter().flatten();
+        seqs.filter_map(|seq| self.messages.get(seq)).any(|known| known.hub == message.hub)
     }
 
     /// Dead letters take no further room: a message keeps its bytes until its last dead letter
@@ -165,5 +173,6 @@ fn record_of(
         pairs: subscribers.iter().map(|id| (*id, PairStatus::Owed)).collect(),
         dead: Vec::new(),
         tried: Vec::new(),
+        is_namesake: false,
     }
 }

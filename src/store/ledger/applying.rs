@@ -79,6 +79,7 @@ impl Ledger {
             Record::Snapshot { task, snapshot, at } => {
                 self.snapshots.insert((task, snapshot, at), self.segment, &self.config);
             }
+            Record::Bookmark { reader, place } => self.bookmarks.insert(reader, place),
             Record::Mended | Record::Closed => {}
         }
     }
@@ -112,7 +113,9 @@ impl Ledger {
         }
     }
 
-    fn insert_message(&mut self, record: MessageRecord, place: Option<Place>) {
+    fn insert_message(&mut self, mut record: MessageRecord, place: Option<Place>) {
+        let target = self.targets.shared(record.content.target);
+        record.content.target = target.clone();
         let seq = record.seq;
         let mut counts = Counts::default();
         for (_, status) in &record.pairs {
@@ -129,9 +132,11 @@ impl Ledger {
             tenant: self.usage.name(record.tenant),
             hub: self.hub_name(record.hub),
             id: record.id,
+            target,
             audience: record.audience,
             priority: record.priority,
             critical: record.critical,
+            is_namesake: record.is_namesake,
             accepted_at: record.accepted_at,
             age_from: record.age_from,
             expires_at: record.expires_at,
@@ -179,9 +184,11 @@ impl Ledger {
             tenant: self.usage.name(record.tenant),
             hub: self.hub_name(record.hub),
             id: record.id,
+            target: self.targets.shared(record.target),
             audience: crate::model::Audience::Groups(Vec::new()),
             priority: crate::model::Priority::default(),
             critical: false,
+            is_namesake: record.is_namesake,
             accepted_at: record.accepted_at,
             age_from: record.accepted_at,
             expires_at: record.expires_at,

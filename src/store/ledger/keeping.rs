@@ -1,8 +1,8 @@
 //! What is said again, so that old log files can go.
 //!
 //! Files go from the oldest on, so a record never outlives one that it depends on. Before a file
-//! goes, what has its newest full record there is said again. Subscribers need no such care: each
-//! file opens with all of them.
+//! goes, what has its newest full record there is said again. Subscribers and bookmarks need no such
+//! care: each file opens with all of them.
 
 use super::{Body, Ledger, Place, SegmentNumber};
 use crate::store::dead_letter::{DeadKey, Reason};
@@ -24,7 +24,8 @@ pub(in crate::store) enum AtHome {
 }
 
 impl Ledger {
-    /// From now on records go to that file; it opens with the sums and the subscribers.
+    /// From now on records go to that file; it opens with the sums, the bookmarks and the
+    /// subscribers.
     pub(in crate::store) fn open_segment(&mut self, segment: SegmentNumber) {
         self.segment = segment;
         let sums = Sums {
@@ -33,6 +34,7 @@ impl Ledger {
             next_subscriber: self.next_subscriber,
         };
         self.journal.push(&Record::Sums(sums));
+        self.write_bookmarks();
         let mut ids: Vec<SubscriberId> = self.subscribers.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {
@@ -163,11 +165,13 @@ impl Ledger {
                 id: message.id.clone(),
                 tenant: message.tenant.clone(),
                 hub: message.hub.clone(),
+                target: message.target.clone(),
                 accepted_at: message.accepted_at,
                 expires_at: message.expires_at,
                 settled_at: message.settled_at.unwrap_or(message.accepted_at),
                 counts: message.counts,
                 pairs,
+                is_namesake: message.is_namesake,
             })));
         }
         let of = |status| message.subscribers_with(status).into_iter();
@@ -196,6 +200,7 @@ impl Ledger {
             pairs,
             dead: dead.collect(),
             tried: tried.collect(),
+            is_namesake: message.is_namesake,
         })))
     }
 }

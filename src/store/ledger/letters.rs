@@ -89,7 +89,7 @@ impl Ledger {
             self.say(Record::Settled { seq, subscribers: vec![subscriber], status, at });
         }
         let turned: Vec<_> = keys.iter().map(|key| (*key, PairStatus::Dead)).collect();
-        self.told(&turned, status, None)
+        self.told(&turned, status, None, at)
     }
 
     pub(in crate::store) fn requeue(

@@ -8,7 +8,7 @@ use super::journal::Place;
 use super::{Body, Ledger, Message, RECEIPT_PAIRS_MAX};
 use crate::model::{MessageId, Tenant};
 use crate::store::dead_letter::{DeadKey, Spent};
-use crate::store::message::{Content, Encoding, Owed, PairStatus};
+use crate::store::message::{Accepted, Content, Encoding, Owed, PairStatus, Which};
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::receipt::{Counts, PairReceipt, Receipt, Stats};
 
@@ -80,6 +80,7 @@ impl Ledger {
             accepted_at: message.accepted_at,
             expires_at: message.expires_at,
             content,
+            is_namesake: message.is_namesake,
             spent: Spent::default(),
         };
         Some(Unread { value: owed, seq, place })
@@ -89,23 +90,30 @@ impl Ledger {
         self.tried.get(&key).map(|tried| tried.spent).unwrap_or_default()
     }
 
-    /// Who is owed a message.
-    pub(in crate::store) fn owing(&self, seq: MessageSeq) -> Vec<SubscriberId> {
+    /// The newest message that is durable.
+    pub(in crate::store) fn newest_visible(&self) -> MessageSeq {
+        self.durable
+    }
+
+    /// A message that was accepted, and who is owed it now.
+    pub(in crate::store) fn accepted(&self, seq: MessageSeq) -> Accepted {
         let message = self.visible(seq);
-        message.map(|message| message.subscribers_with(PairStatus::Owed)).unwrap_or_default()
+        Accepted {
+            seq,
+            subscribers: message
+                .map(|own| own.subscribers_with(PairStatus::Owed))
+                .unwrap_or_default(),
+            is_namesake: message.is_some_and(|own| own.is_namesake),
+        }
     }
 
     pub(in crate::store) fn status(
         &self,
         subscriber: SubscriberId,
-        id: &MessageId,
+        message: &Which,
     ) -> Option<PairStatus> {
-        let seqs = self.ids.get(id)?;
-        let statuses = seqs.iter().filter_map(|&seq| {
-            self.visible(seq)?;
-            self.pair_status(DeadKey { seq, subscriber }).map(|status| (seq, status))
-        });
-        statuses.max_by_key(|(seq, _)| *seq).map(|(_, status)| status)
+        let mut keys = self.keys_named(subscriber, message).into_iter();
+        keys.find_map(|key| self.visible(key.seq).and_then(|_| self.pair_status(key)))
     }
 
     pub(in crate::store) fn receipts(
@@ -158,6 +166,7 @@ impl Ledger {
             id: message.id.clone(),
             tenant: message.tenant.clone(),
             hub: message.hub.clone(),
+            target: message.target.clone(),
             accepted_at: message.accepted_at,
             expires_at: message.expires_at,
             settled_at: message.settled_at,

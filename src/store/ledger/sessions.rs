@@ -147,7 +147,7 @@ impl Ledger {
         for &seq in &seqs {
             self.say(Record::Died { seq, subscribers: vec![id], reason, at: now });
         }
-        ended.extend(self.told(&keys_of(id, &seqs), PairStatus::Dead, Some(reason)));
+        ended.extend(self.told(&keys_of(id, &seqs), PairStatus::Dead, Some(reason), now));
         ended
     }
 
@@ -203,7 +203,7 @@ impl Ledger {
             self.apply(record, None);
         }
         let reason = Some(Reason::SubscriberGone);
-        ended.extend(self.told(&keys_of(id, &seqs), PairStatus::Dead, reason));
+        ended.extend(self.told(&keys_of(id, &seqs), PairStatus::Dead, reason, now));
         ended
     }
 

@@ -30,18 +30,20 @@ impl Ledger {
                     None => Record::Settled { seq, subscribers, status, at: now },
                     Some(reason) => Record::Died { seq, subscribers, reason, at: now },
                 });
-                ended.extend(self.told(&[(key, from)], status, reason));
+                ended.extend(self.told(&[(key, from)], status, reason, now));
             }
         }
         ended
     }
 
-    fn keys_named(&self, subscriber: SubscriberId, message: &Which) -> Vec<DeadKey> {
+    pub(super) fn keys_named(&self, subscriber: SubscriberId, message: &Which) -> Vec<DeadKey> {
         match message {
             Which::Seq(seq) => vec![DeadKey { seq: *seq, subscriber }],
             Which::Id(id) => {
-                let seqs = self.ids.get(id).into_iter().flatten();
-                seqs.map(|&seq| DeadKey { seq, subscriber }).collect()
+                let seqs = self.ids.get(id).into_iter().flatten().copied();
+                let own =
+                    |seq: &MessageSeq| self.messages.get(seq).is_some_and(|own| !own.is_namesake);
+                seqs.filter(own).map(|seq| DeadKey { seq, subscriber }).collect()
             }
         }
     }
@@ -64,6 +66,7 @@ impl Ledger {
         turned: &[(DeadKey, PairStatus)],
         status: PairStatus,
         reason: Option<Reason>,
+        at: Moment,
     ) -> Vec<Ended> {
         let mut settled = HashSet::new();
         let mut ended: Vec<Ended> = Vec::with_capacity(turned.len());
@@ -79,6 +82,7 @@ impl Ledger {
                 subscriber: key.subscriber,
                 status,
                 reason,
+                at,
                 message: last.then_some(message.counts),
             });
         }
@@ -108,7 +112,7 @@ impl Ledger {
         {
             self.say(Record::Retired { seq: key.seq, subscriber: key.subscriber, at: now });
             let turned = [(key, PairStatus::Dead)];
-            swept.ended.extend(self.told(&turned, PairStatus::Purged, None));
+            swept.ended.extend(self.told(&turned, PairStatus::Purged, None, now));
         }
         self.forget_receipts(now, limit);
         self.keys.expire(now, &self.config);
@@ -137,7 +141,7 @@ impl Ledger {
             .into_iter()
             .map(|seq| (DeadKey { seq, subscriber }, PairStatus::Owed))
             .collect();
-        self.told(&turned, status, None)
+        self.told(&turned, status, None, now)
     }
 
     /// What is still owed of a message expires, or dies of its age.
@@ -155,7 +159,7 @@ impl Ledger {
             self.say(Record::Died { seq, subscribers, reason: Reason::TooOld, at: now });
             (PairStatus::Dead, Some(Reason::TooOld))
         };
-        self.told(&turned, status, reason)
+        self.told(&turned, status, reason, now)
     }
 
     fn forget_receipts(&mut self, now: Moment, limit: usize) {

@@ -1,6 +1,7 @@
 //! What tenants take of the store, and what all take together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::model::Tenant;
 
@@ -9,6 +10,25 @@ pub(super) struct Share {
     pub(super) pending: u64,
     pub(super) dead: u64,
     pub(super) bytes: u64,
+}
+
+/// Names of events that share their texts; there are few, but nobody has to keep to that.
+const TARGETS_MAX: usize = 1_024;
+
+/// The names of events, as they are held already: a million messages share one text.
+#[derive(Default)]
+pub(super) struct Targets(HashSet<Arc<str>>);
+
+impl Targets {
+    pub(super) fn shared(&mut self, target: Arc<str>) -> Arc<str> {
+        if let Some(held) = self.0.get(&target) {
+            return held.clone();
+        }
+        if self.0.len() < TARGETS_MAX {
+            self.0.insert(target.clone());
+        }
+        target
+    }
 }
 
 #[derive(Default)]

@@ -12,7 +12,9 @@ use crate::store::config::Mode;
 use crate::store::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target};
 use crate::store::health::Health;
 use crate::store::interface::{Answer, Store, StoreError};
-use crate::store::message::{Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept};
+use crate::store::message::{
+    Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept, Which,
+};
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::receipt::{Receipt, Stats};
 use crate::store::session::{Departed, Joined, Open, Opened};
@@ -150,13 +152,17 @@ impl Store for LocalStore {
         self.read(|ledger| ledger.owed_count(subscriber))
     }
 
+    fn newest(&self) -> Answer<MessageSeq> {
+        self.read(|ledger| ledger.newest_visible())
+    }
+
     fn message(&self, seq: MessageSeq) -> Answer<Option<Owed>> {
         let read = self.read_whole(|ledger| ledger.message(seq).into_iter().collect());
         async move { Ok(read.await?.pop()) }.boxed()
     }
 
-    fn status(&self, subscriber: SubscriberId, id: MessageId) -> Answer<Option<PairStatus>> {
-        self.read(|ledger| ledger.status(subscriber, &id))
+    fn status(&self, subscriber: SubscriberId, message: Which) -> Answer<Option<PairStatus>> {
+        self.read(|ledger| ledger.status(subscriber, &message))
     }
 
     fn receipts(&self, id: MessageId, tenant: Option<Tenant>) -> Answer<Vec<Receipt>> {
@@ -211,6 +217,14 @@ impl Store for LocalStore {
     fn purge(&self, filter: DeadFilter, limit: usize, now: Moment) -> Answer<Vec<Ended>> {
         let limit = limit.min(LIMIT_MAX);
         self.change(move |ledger| ledger.purge(&filter, limit, now))
+    }
+
+    fn keep_bookmark(&self, reader: Arc<str>, place: Moment) -> Answer<()> {
+        self.change(move |ledger| ledger.keep_bookmark(reader, place))
+    }
+
+    fn bookmark(&self, reader: Arc<str>) -> Answer<Option<Moment>> {
+        self.read(|ledger| ledger.bookmark(&reader))
     }
 
     fn put_snapshot(&self, task: Arc<str>, snapshot: Bytes, now: Moment) -> Answer<bool> {

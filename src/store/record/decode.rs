@@ -55,6 +55,7 @@ pub(in crate::store) fn decode(kind: u8, bytes: &[u8]) -> Option<Record> {
         16 => Record::Snapshot { task: r.shared()?, snapshot: r.bytes()?, at: r.moment()? },
         17 => Record::Closed,
         19 => Record::Mended,
+        20 => Record::Bookmark { reader: r.shared()?, place: r.moment()? },
         18 => Record::Attempted {
             seq: seq(r)?,
             subscriber: subscriber(r)?,
@@ -117,6 +118,7 @@ fn message(r: &mut Reader<'_>) -> Option<MessageRecord> {
             let subscriber = subscriber(r)?;
             Some((subscriber, Tried { attempts: attempts(r)?, spent: spent(r)? }))
         })?,
+        is_namesake: r.flag()?,
     })
 }
 
@@ -126,6 +128,7 @@ fn receipt(r: &mut Reader<'_>) -> Option<ReceiptRecord> {
         id: MessageId::from(r.text()?),
         tenant: Tenant::from(r.text()?),
         hub: HubName::from(r.text()?),
+        target: r.shared()?,
         accepted_at: r.moment()?,
         expires_at: r.maybe(Reader::moment)?,
         settled_at: r.moment()?,
@@ -138,6 +141,7 @@ fn receipt(r: &mut Reader<'_>) -> Option<ReceiptRecord> {
             purged: r.u64()?,
         },
         pairs: r.list(pair)?,
+        is_namesake: r.flag()?,
     })
 }
 

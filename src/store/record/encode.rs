@@ -67,6 +67,11 @@ pub(in crate::store) fn encode(record: &Record, out: &mut Vec<u8>) -> u8 {
             w.u64(at.0);
             16
         }
+        Record::Bookmark { reader, place } => {
+            w.text(reader);
+            w.u64(place.0);
+            20
+        }
         Record::Closed => 17,
         Record::Mended => 19,
         Record::Attempted { seq, subscriber, attempt, spent } => {
@@ -147,6 +152,7 @@ fn message_to(w: &mut Writer<'_>, message: &MessageRecord, kind: u8) -> u8 {
         attempts_to(w, &tried.attempts);
         spent_to(w, tried.spent);
     });
+    w.u8(u8::from(message.is_namesake));
     kind
 }
 
@@ -155,6 +161,7 @@ fn receipt_to(w: &mut Writer<'_>, receipt: &ReceiptRecord) -> u8 {
     w.text(receipt.id.as_str());
     w.text(receipt.tenant.as_str());
     w.text(receipt.hub.as_str());
+    w.text(&receipt.target);
     w.u64(receipt.accepted_at.0);
     w.maybe(receipt.expires_at, |w, at| w.u64(at.0));
     w.u64(receipt.settled_at.0);
@@ -163,6 +170,7 @@ fn receipt_to(w: &mut Writer<'_>, receipt: &ReceiptRecord) -> u8 {
         w.u64(count);
     }
     w.list(receipt.pairs.iter(), pair_to);
+    w.u8(u8::from(receipt.is_namesake));
     8
 }
 

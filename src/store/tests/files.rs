@@ -104,6 +104,7 @@ fn old_files_go_and_what_is_still_needed_moves_on() {
     let attempt = Attempt { at: world.now, error: "no answer".into() };
     world.wait(world.store.note_attempt(old, a, attempt, spent));
     world.wait(world.store.put_snapshot("t".into(), "half".into(), world.now));
+    world.wait(world.store.keep_bookmark("billing".into(), world.now));
     for n in 0..120 {
         let id = format!("m{n}");
         world.publish_message(large(&id, 100));
@@ -122,7 +123,9 @@ fn old_files_go_and_what_is_still_needed_moves_on() {
     assert_eq!(world.owed(b)[0].content, large("dead", 50).content);
     assert_eq!(world.dead()[0].content, large("dead", 50).content);
     assert_eq!(world.status(a, "m3"), Some(PairStatus::Acknowledged), "from its receipt");
+    assert_eq!(&*world.receipt("m3").unwrap().target, "News", "which knows its name");
     assert_eq!(world.wait(world.store.snapshot("t".into())).unwrap(), "half");
+    assert_eq!(world.wait(world.store.bookmark("billing".into())), Some(world.now));
     assert!(matches!(world.offer(large("m3", 100)), Acceptance::Duplicate { .. }));
 }
 

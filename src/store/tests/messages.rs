@@ -4,6 +4,7 @@ use super::world::{content, group, message, small, tenant, with_each, with_each_
 use crate::model::{Audience, ConnectionId, MessageId, Tenant};
 use crate::store::{
     Acceptance, Config, MessageSeq, NewMessage, Outcome, PairStatus, Reason, Receipt, Refusal,
+    Which,
 };
 use std::time::Duration;
 
@@ -237,6 +238,26 @@ fn the_last_snapshot_of_a_task_is_kept_while_there_is_room() {
 }
 
 #[test]
+fn bookmarks_have_a_room_of_their_own() {
+    with_each(&Config { snapshots_max: 2, ..small() }, |world| {
+        let place = world.now;
+        world.wait(world.store.keep_bookmark("billing".into(), place));
+        for n in 0..4 {
+            let task = format!("t{n}").as_str().into();
+            world.wait(world.store.put_snapshot(task, "x".into(), world.now));
+        }
+        assert_eq!(world.wait(world.store.bookmark("billing".into())), Some(place));
+        assert_eq!(world.wait(world.store.bookmark("other".into())), None);
+        world.pass(1);
+        for n in 0..1_001 {
+            let reader = format!("reader{n}").as_str().into();
+            world.wait(world.store.keep_bookmark(reader, world.now));
+        }
+        assert_eq!(world.wait(world.store.bookmark("billing".into())), None, "the last one goes");
+    });
+}
+
+#[test]
 fn settled_messages_are_told_in_order_of_settlement_and_those_that_expired_apart() {
     with_each_store(|world| {
         let a = world.stock("u", "c");
@@ -285,5 +306,36 @@ fn what_has_expired_before_the_sweep_has_seen_it_does_not_die_any_more() {
         assert_eq!(world.ack(subscribers[3], "m1").len(), 1, "a yes still counts");
         let stats = world.stats();
         assert_eq!((stats.pairs.expired, stats.pairs.dead, stats.messages_open), (4, 0, 0));
+    });
+}
+
+#[test]
+fn two_messages_of_one_id_are_told_apart_by_their_places() {
+    with_each_store(|world| {
+        let a = world.session("u", "tab", "c");
+        let of = |tenant: &str| NewMessage {
+            tenant: Tenant::from(tenant),
+            ..message("m", Audience::all())
+        };
+        let first = world.publish_message(of("t1"));
+        let second = world.publish_message(of("t2"));
+        let elsewhere = NewMessage { hub: "other".into(), ..of("t3") };
+        assert!(!world.publish_message(elsewhere).is_namesake, "on another hub nobody is confused");
+        assert_eq!((first.is_namesake, second.is_namesake), (false, true));
+        let owed = world.owed(a);
+        assert_eq!((owed[0].is_namesake, owed[1].is_namesake), (false, true));
+        assert_eq!(world.ack(a, "m")[0].seq, first.seq);
+        assert_eq!(world.ack(a, "m"), [], "once more is nothing, and not the other one");
+        assert_eq!(world.owed(a)[0].seq, second.seq);
+        assert_eq!(world.status(a, "m"), Some(PairStatus::Acknowledged));
+        let by_place = Which::Seq(second.seq);
+        assert_eq!(world.wait(world.store.status(a, by_place)), Some(PairStatus::Owed));
+        world.settle(a, second.seq, Outcome::Dead(Reason::Nacked));
+        assert_eq!(world.ack(a, "m"), [], "nor the dead letter of the other one");
+        // When both are forgotten, the id is free.
+        world.wait(world.store.purge(Default::default(), 9, world.now));
+        world.pass(90_000);
+        world.sweep();
+        assert!(!world.publish_message(of("t2")).is_namesake);
     });
 }

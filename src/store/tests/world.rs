@@ -223,7 +223,7 @@ impl World {
     }
 
     pub(super) fn status(&self, subscriber: SubscriberId, id: &str) -> Option<PairStatus> {
-        self.wait(self.store.status(subscriber, MessageId::from(id)))
+        self.wait(self.store.status(subscriber, Which::Id(MessageId::from(id))))
     }
 
     pub(super) fn receipt(&self, id: &str) -> Option<Receipt> {

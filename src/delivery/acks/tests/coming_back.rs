@@ -23,7 +23,7 @@ async fn a_client_that_comes_back_gets_what_it_owes_in_order_of_acceptance_and_t
     let client = world.connect("a", AckMode::Method, false).await;
     assert_eq!(client.subscription.groups(), ["g".into()]);
     assert_eq!(client.got().await, [""; 0], "nothing before its groups are settled");
-    client.subscription.replay().await;
+    client.catch_up().await;
     world.publish("m4").await;
     assert_eq!(client.got().await, ["m1", "m2", "m3", "m4"]);
     for id in ["m1", "m2", "m3", "m4"] {
@@ -211,7 +211,7 @@ async fn a_group_that_is_not_allowed_any_more_takes_its_messages_with_it() {
     world.publish("m1").await;
     let client = world.connect("a", AckMode::Method, false).await;
     client.subscription.revoke(&"g".into()).await.unwrap();
-    client.subscription.replay().await;
+    client.catch_up().await;
     assert_eq!(client.got().await, [""; 0]);
     assert_eq!(world.dead().await[0].reason, Reason::AccessRevoked);
     assert_eq!(world.publish("m2").await.targeted, 0);
@@ -254,7 +254,7 @@ async fn a_probe_that_the_last_connection_took_with_it_does_not_hold_back_the_ne
     // The probe goes out and is not written when another connection takes over.
     seconds(40).await;
     let next = world.connect("a", AckMode::Method, false).await;
-    next.subscription.replay().await;
+    next.catch_up().await;
     seconds(1).await;
     assert_eq!(next.got().await, ["m1"]);
     assert!(next.ack("m1").await);

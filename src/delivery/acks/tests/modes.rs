@@ -1,7 +1,7 @@
 //! The three ways to say that a message has arrived.
 
 use super::world::{Plan, World, seconds, turn};
-use crate::delivery::acks::{AckMode, HubAcks, Status};
+use crate::delivery::acks::{AckMode, Acknowledged, HubAcks, Status};
 use crate::protocol::{FieldPlace, Outcome};
 
 #[tokio::test(start_paused = true)]
@@ -92,6 +92,57 @@ async fn an_answer_that_is_faster_than_the_news_of_its_frame_counts() {
     let got = client.got().await;
     assert_eq!(got.iter().filter(|id| *id == "m1").count(), 1, "{got:?}");
     assert_eq!(got.iter().filter(|id| *id == "m2").count(), 2, "{got:?}");
+}
+
+fn of(world: &World, tenant: &str) -> Acknowledged {
+    let mut message = world.message("m", "[{}]");
+    message.publisher.tenant = tenant.into();
+    message
+}
+
+/// Two tenants may choose the same id; what a client says must mean the copy it got.
+#[tokio::test(start_paused = true)]
+async fn two_messages_of_one_id_have_two_names_for_a_client() {
+    for mode in [AckMode::Method, AckMode::Result] {
+        let world = World::new().await;
+        let client = world.join("a", mode, false).await;
+        world.send(of(&world, "t1")).await.unwrap();
+        let second = world.send(of(&world, "t2")).await.unwrap();
+        assert_eq!(second.id.as_str(), "m", "for its publisher");
+        let named = format!("m~{}", second.seq);
+        assert_eq!(client.got().await, ["m", &named]);
+        let say = async |id: &str| match mode {
+            AckMode::Method => client.ack(id).await,
+            _ => client.subscription.completion(id, &Outcome::Void).await.unwrap(),
+        };
+        assert!(say("m").await);
+        turn().await;
+        assert!(!say("m").await, "an ack that comes twice does not settle the other one");
+        assert_eq!(client.subscription.status("m").await.unwrap(), Some(Status::Acknowledged));
+        assert_eq!(client.subscription.status(&named).await.unwrap(), Some(Status::Pending));
+        assert_eq!(world.pairs().await.pending, 1);
+        seconds(34).await;
+        assert_eq!(client.got().await[2..], [named.clone()]);
+        client.leave(&world).await;
+        let world = world.restart().await;
+        let client = world.join("a", mode, false).await;
+        assert_eq!(client.got().await, [named.clone()]);
+        client.subscription.ack_all(&["m".into(), named.clone(), "m~x".into()]).await.unwrap();
+        assert_eq!(world.pairs().await.acknowledged, 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_anothers_place_means_nothing_to_who_was_not_owed_it() {
+    let world = World::new().await;
+    let stranger = world.client("b").await;
+    let client = world.connect("a", AckMode::Method, false).await;
+    let receipt = world.publish("m1").await;
+    let named = format!("m1~{}", receipt.seq);
+    assert!(!client.ack(&named).await);
+    assert_eq!(client.subscription.status(&named).await.unwrap(), None);
+    assert_eq!(world.pairs().await.pending, 1);
+    assert!(stranger.ack("m1").await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -109,7 +109,7 @@ impl World {
 
     pub(super) async fn join(&self, name: &str, mode: AckMode, stateful: bool) -> Client {
         let client = self.connect(name, mode, stateful).await;
-        client.subscription.replay().await;
+        client.catch_up().await;
         self.delivery.connected(&client.connection).await.unwrap();
         let id = client.connection.id();
         self.delivery.join(&"hub".into(), id, &"g".into()).await.unwrap();
@@ -248,6 +248,12 @@ impl Client {
             id.as_str().unwrap_or_default().to_owned()
         };
         invocations.map(name).collect()
+    }
+
+    /// What the hub room does when the groups are settled.
+    pub(super) async fn catch_up(&self) {
+        self.subscription.replay().await;
+        self.subscription.let_in().await.unwrap();
     }
 
     pub(super) async fn ack(&self, id: &str) -> bool {

@@ -1,0 +1,47 @@
+//! How far readers of ends have come. Few, small, and said at the beginning of each file.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Ledger;
+use crate::store::names::Moment;
+use crate::store::record::Record;
+
+/// One for each tenant with a webhook; nobody has so many.
+const BOOKMARKS_MAX: usize = 1_000;
+/// Bytes of the longest name; beyond it nothing is kept.
+const READER_BYTES_MAX: usize = 256;
+
+#[derive(Default)]
+pub(super) struct Bookmarks(HashMap<Arc<str>, Moment>);
+
+impl Bookmarks {
+    pub(super) fn insert(&mut self, reader: Arc<str>, place: Moment) {
+        self.0.insert(reader, place);
+        if self.0.len() > BOOKMARKS_MAX
+            && let Some((last, _)) = self.0.iter().min_by_key(|(_, place)| **place)
+        {
+            let last = last.clone();
+            self.0.remove(&last);
+        }
+    }
+}
+
+impl Ledger {
+    pub(in crate::store) fn keep_bookmark(&mut self, reader: Arc<str>, place: Moment) {
+        if reader.len() <= READER_BYTES_MAX {
+            self.say(Record::Bookmark { reader, place });
+        }
+    }
+
+    pub(in crate::store) fn bookmark(&self, reader: &str) -> Option<Moment> {
+        self.bookmarks.0.get(reader).copied()
+    }
+
+    /// Says all of them to the log alone: it has a new file.
+    pub(super) fn write_bookmarks(&mut self) {
+        for (reader, place) in &self.bookmarks.0 {
+            self.journal.push(&Record::Bookmark { reader: reader.clone(), place: *place });
+        }
+    }
+}
