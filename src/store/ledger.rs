@@ -18,6 +18,7 @@ mod reading;
 mod sessions;
 mod settling;
 mod snapshots;
+mod subscriber;
 mod subscribers;
 mod unwritten;
 mod usage;
@@ -39,7 +40,7 @@ use hubs::Hub;
 use journal::Journal;
 use keys::Keys;
 use snapshots::Snapshots;
-use subscribers::Subscriber;
+use subscriber::Subscriber;
 use usage::{Targets, Usage};
 
 pub(super) use journal::{FRAME_HEADER, Frame, MARKER, Place, SegmentNumber, mended};

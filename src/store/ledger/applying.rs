@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::hubs::Hub;
 use super::journal::Place;
-use super::subscribers::Presence;
+use super::subscriber::Presence;
 use super::{Body, Ledger, Message, Pair};
 use crate::store::dead_letter::DeadKey;
 use crate::store::message::PairStatus;
@@ -223,7 +223,7 @@ impl Ledger {
             match pair.status {
                 PairStatus::Owed => {
                     if let Some(subscriber) = self.subscribers.get_mut(&pair.subscriber) {
-                        subscriber.owed.remove(&seq);
+                        subscriber.owe_no_more(seq);
                     }
                     self.tried.remove(&key);
                 }
@@ -263,8 +263,8 @@ impl Ledger {
     pub(in crate::store) fn read_back(&mut self, now: Moment) {
         let mut gone: Vec<SubscriberId> = Vec::new();
         for (id, subscriber) in &mut self.subscribers {
-            subscriber.presence = Presence::Unknown;
-            if !subscriber.is_known() || (!subscriber.is_session() && subscriber.owed.is_empty()) {
+            subscriber.set_presence(Presence::Unknown);
+            if !subscriber.known || (!subscriber.is_session() && subscriber.owed().is_empty()) {
                 gone.push(*id);
             }
         }

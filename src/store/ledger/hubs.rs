@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::members::MembersBy;
-use super::subscribers::Subscriber;
+use super::subscriber::Subscriber;
 use crate::model::{Audience, ConnectionId, GroupName, UserId};
 use crate::store::names::SubscriberId;
 
@@ -124,8 +124,10 @@ pub(super) fn is_in(audience: &Audience, subscriber: &Subscriber) -> bool {
     };
     match audience {
         Audience::All { except } => !excepted(except),
-        Audience::Group { group, except } => subscriber.is_in(group) && !excepted(except),
-        Audience::Groups(groups) => groups.iter().any(|group| subscriber.is_in(group)),
+        Audience::Group { group, except } => {
+            subscriber.groups().contains(group) && !excepted(except)
+        }
+        Audience::Groups(groups) => groups.iter().any(|group| subscriber.groups().contains(group)),
         Audience::User(user) => subscriber.identity.user() == Some(user),
         Audience::Users(users) => subscriber.identity.user().is_some_and(|own| users.contains(own)),
         Audience::Connection(_) | Audience::Connections(_) => false,

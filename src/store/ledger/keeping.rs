@@ -41,7 +41,7 @@ impl Ledger {
             let needed = self
                 .subscribers
                 .get(&id)
-                .is_some_and(|found| found.is_session() || !found.owed.is_empty());
+                .is_some_and(|found| found.is_session() || !found.owed().is_empty());
             if needed {
                 self.write_subscriber(id);
             } else {

@@ -57,7 +57,7 @@ impl Ledger {
         if to == PairStatus::Owed
             && let Some(found) = self.subscribers.get_mut(&subscriber)
         {
-            found.owed.insert(seq);
+            found.owe(seq);
         }
         self.keep_time(seq, at);
         Some(from)
@@ -66,7 +66,7 @@ impl Ledger {
     fn leave_status(&mut self, key: DeadKey, from: PairStatus, to: PairStatus) {
         if from == PairStatus::Owed {
             if let Some(found) = self.subscribers.get_mut(&key.subscriber) {
-                found.owed.remove(&key.seq);
+                found.owe_no_more(key.seq);
             }
             if to != PairStatus::Dead && !self.tried.is_empty() {
                 self.tried.remove(&key);
@@ -181,6 +181,6 @@ impl Ledger {
     }
 
     pub(super) fn owe(&mut self, subscriber: SubscriberId, seq: MessageSeq) {
-        self.subscriber_or_stub(subscriber).owed.insert(seq);
+        self.subscriber_or_stub(subscriber).owe(seq);
     }
 }

@@ -49,7 +49,7 @@ impl Ledger {
     ) -> Vec<Unread<Owed>> {
         let Some(found) = self.subscribers.get(&subscriber) else { return Vec::new() };
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let seqs = found.owed.range((start, Bound::Unbounded));
+        let seqs = found.owed().range((start, Bound::Unbounded));
         let owed = seqs.map_while(|&seq| {
             let mut owed = self.message(seq)?;
             owed.value.spent = self.spent_on(DeadKey { seq, subscriber });
@@ -60,10 +60,10 @@ impl Ledger {
 
     pub(in crate::store) fn owed_count(&self, subscriber: SubscriberId) -> u64 {
         let Some(found) = self.subscribers.get(&subscriber) else { return 0 };
-        if found.owed.last().is_none_or(|last| *last <= self.durable) {
-            return found.owed.len() as u64;
+        if found.owed().last().is_none_or(|last| *last <= self.durable) {
+            return found.owed().len() as u64;
         }
-        found.owed.range(..=self.durable).count() as u64
+        found.owed().range(..=self.durable).count() as u64
     }
 
     pub(in crate::store) fn message(&self, seq: MessageSeq) -> Option<Unread<Owed>> {

@@ -2,7 +2,7 @@
 
 use super::Ledger;
 use super::hubs::{Hub, is_in};
-use super::subscribers::Presence;
+use super::subscriber::Presence;
 use crate::model::{Audience, ConnectionId, GroupName, UserId};
 use crate::store::dead_letter::{DeadKey, Reason};
 use crate::store::message::{Ended, PairStatus};
@@ -14,8 +14,8 @@ impl Ledger {
     pub(in crate::store) fn ready(&mut self, now: Moment) {
         let end = now.after(self.config.session_ttl());
         for (id, subscriber) in &mut self.subscribers {
-            if subscriber.presence == Presence::Unknown {
-                subscriber.presence = Presence::Away(end);
+            if subscriber.presence() == Presence::Unknown {
+                subscriber.set_presence(Presence::Away(end));
                 self.leaving.insert((end, *id));
             }
         }
@@ -74,13 +74,15 @@ impl Ledger {
             hub.connect(id, connection);
         }
         opened.session = subscriber.is_session();
-        match std::mem::replace(&mut subscriber.presence, Presence::Here) {
+        let before = subscriber.presence();
+        subscriber.set_presence(Presence::Here);
+        match before {
             Presence::Here => opened.replaced = old,
             Presence::Away(end) => _ = self.leaving.remove(&(end, id)),
             Presence::Unknown => {}
         }
-        opened.groups = subscriber.groups().cloned().collect();
-        opened.owed = subscriber.owed.len() as u64;
+        opened.groups = subscriber.groups().iter().cloned().collect();
+        opened.owed = subscriber.owed().len() as u64;
         opened
     }
 
@@ -91,7 +93,7 @@ impl Ledger {
         now: Moment,
     ) -> Joined {
         let Some(subscriber) = self.subscribers.get(&id) else { return Joined::Gone };
-        if subscriber.is_in(&group) {
+        if subscriber.groups().contains(&group) {
             return Joined::Member { adopted: 0 };
         }
         if subscriber.groups().len() >= self.config.groups_per_subscriber_max {
@@ -107,7 +109,7 @@ impl Ledger {
 
     pub(in crate::store) fn leave(&mut self, id: SubscriberId, group: GroupName) -> bool {
         let Some(subscriber) = self.subscribers.get(&id) else { return false };
-        if !subscriber.is_in(&group) {
+        if !subscriber.groups().contains(&group) {
             return false;
         }
         let record = Record::Left { subscriber: id, group };
@@ -142,7 +144,7 @@ impl Ledger {
                 through(&message.audience) && !is_in(&message.audience, subscriber)
             })
         };
-        let seqs: Vec<MessageSeq> = subscriber.owed.iter().copied().filter(lost).collect();
+        let seqs: Vec<MessageSeq> = subscriber.owed().iter().copied().filter(lost).collect();
         let reason = Reason::AccessRevoked;
         for &seq in &seqs {
             self.say(Record::Died { seq, subscribers: vec![id], reason, at: now });
@@ -159,13 +161,13 @@ impl Ledger {
     ) -> Departed {
         let mut departed = Departed::default();
         let Some(subscriber) = self.subscribers.get_mut(&id) else { return departed };
-        if subscriber.presence != Presence::Here
+        if subscriber.presence() != Presence::Here
             || subscriber.connection.as_ref() != Some(connection)
         {
             return departed;
         }
         let end = now.after(self.config.session_ttl());
-        subscriber.presence = Presence::Away(end);
+        subscriber.set_presence(Presence::Away(end));
         self.leaving.insert((end, id));
         if subscriber.is_session() {
             return departed;
@@ -174,7 +176,7 @@ impl Ledger {
             hub.remove(id, subscriber);
             hub.add_lost(id, subscriber);
         }
-        if !subscriber.owed.is_empty() {
+        if !subscriber.owed().is_empty() {
             departed.heirs = self.leave_to_heirs(id);
         }
         self.drop_if_idle(id, now);
@@ -195,7 +197,7 @@ impl Ledger {
     pub(in crate::store) fn end(&mut self, id: SubscriberId, now: Moment) -> Vec<Ended> {
         let mut ended = self.expire_owed(id, now);
         let Some(subscriber) = self.subscribers.get(&id) else { return Vec::new() };
-        let seqs: Vec<MessageSeq> = subscriber.owed.iter().copied().collect();
+        let seqs: Vec<MessageSeq> = subscriber.owed().iter().copied().collect();
         let record = Record::Gone { subscriber: id, at: now };
         if subscriber.written || !seqs.is_empty() {
             self.say(record);
@@ -231,7 +233,7 @@ impl Ledger {
         else {
             return 0;
         };
-        if heir.presence != Presence::Here || self.is_frugal {
+        if heir.presence() != Presence::Here || self.is_frugal {
             return 0;
         }
         let fits = |seq: &MessageSeq| {
@@ -239,7 +241,7 @@ impl Ledger {
                 .get(seq)
                 .is_some_and(|message| is_in(&message.audience, heir) && message.pair(to).is_none())
         };
-        let seqs: Vec<MessageSeq> = lost.owed.iter().copied().filter(fits).collect();
+        let seqs: Vec<MessageSeq> = lost.owed().iter().copied().filter(fits).collect();
         let count = seqs.len() as u64;
         if count > 0 {
             self.introduce(&[to]);
@@ -250,7 +252,7 @@ impl Ledger {
 
     /// A lost connection that is owed nothing is not remembered.
     fn drop_if_idle(&mut self, id: SubscriberId, now: Moment) {
-        if self.subscribers.get(&id).is_some_and(|found| found.owed.is_empty()) {
+        if self.subscribers.get(&id).is_some_and(|found| found.owed().is_empty()) {
             self.end(id, now);
         }
     }

@@ -131,7 +131,7 @@ impl Ledger {
     /// Says that what a subscriber is owed has expired, where it has, and tells of it.
     pub(super) fn expire_owed(&mut self, subscriber: SubscriberId, now: Moment) -> Vec<Ended> {
         let Some(found) = self.subscribers.get(&subscriber) else { return Vec::new() };
-        let owed = found.owed.iter().copied();
+        let owed = found.owed().iter().copied();
         let expired: Vec<MessageSeq> = owed.filter(|seq| self.has_expired(*seq, now)).collect();
         let status = PairStatus::Expired;
         for &seq in &expired {

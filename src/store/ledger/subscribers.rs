@@ -1,93 +1,13 @@
 //! Subscribers and their indexes, and what records do to them.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use super::Ledger;
 use super::hubs::Hub;
-use crate::model::{ConnectionId, GroupName, HubName};
+use super::subscriber::{Presence, Subscriber};
+use crate::model::{GroupName, HubName};
 use crate::store::dead_letter::{DeadKey, Reason};
 use crate::store::message::PairStatus;
-use crate::store::names::{ClientKey, Identity, MessageSeq, Moment, SessionKey, SubscriberId};
+use crate::store::names::{Identity, MessageSeq, Moment, SubscriberId};
 use crate::store::record::{Record, SubscriberRecord};
-
-/// Every idle connection has one, so it is small.
-pub(super) struct Subscriber {
-    pub(super) hub: HubName,
-    pub(super) identity: Identity,
-    /// The connection it has, or had last.
-    pub(super) connection: Option<ConnectionId>,
-    pub(super) presence: Presence,
-    pub(super) owed: BTreeSet<MessageSeq>,
-    /// None for a connection without a session that is in no group.
-    rest: Option<Box<Rest>>,
-    /// Whether the log says who it is. A connection without a session is only written when it is
-    /// owed something: connecting costs no sync.
-    pub(super) written: bool,
-    /// Whether anybody ever said who it is; a log that lost records may not.
-    known: bool,
-}
-
-#[derive(Default)]
-struct Rest {
-    client: Option<ClientKey>,
-    /// Whose sessions are counted together; nobody's without a session.
-    caller: Arc<str>,
-    groups: BTreeSet<GroupName>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Presence {
-    Here,
-    /// Until when it may come back.
-    Away(Moment),
-    /// It was here or away when the store was closed.
-    Unknown,
-}
-
-impl Subscriber {
-    pub(super) fn is_session(&self) -> bool {
-        self.client().is_some()
-    }
-
-    pub(super) fn is_known(&self) -> bool {
-        self.known
-    }
-
-    fn client(&self) -> Option<ClientKey> {
-        self.rest.as_ref()?.client
-    }
-
-    fn caller(&self) -> Arc<str> {
-        self.rest.as_ref().map(|rest| rest.caller.clone()).unwrap_or_default()
-    }
-
-    fn key(&self) -> SessionKey {
-        SessionKey { hub: self.hub.clone(), identity: self.identity.clone(), client: self.client() }
-    }
-
-    pub(super) fn groups(&self) -> impl ExactSizeIterator<Item = &GroupName> {
-        static NONE: BTreeSet<GroupName> = BTreeSet::new();
-        self.rest.as_ref().map_or(&NONE, |rest| &rest.groups).iter()
-    }
-
-    pub(super) fn is_in(&self, group: &GroupName) -> bool {
-        self.rest.as_ref().is_some_and(|rest| rest.groups.contains(group))
-    }
-
-    fn stub() -> Self {
-        Self {
-            hub: HubName::from(""),
-            identity: Identity::Anonymous,
-            connection: None,
-            presence: Presence::Unknown,
-            owed: BTreeSet::new(),
-            rest: None,
-            written: false,
-            known: false,
-        }
-    }
-}
 
 impl Ledger {
     /// Sees to it that the log says who they are, before it says what they are owed.
@@ -108,7 +28,7 @@ impl Ledger {
             subscriber: id,
             key: subscriber.key(),
             caller: subscriber.caller(),
-            groups: subscriber.groups().cloned().collect(),
+            groups: subscriber.groups().iter().cloned().collect(),
         }));
     }
 
@@ -123,17 +43,11 @@ impl Ledger {
         self.next_subscriber = self.next_subscriber.max(id.0 + 1);
         let mut subscriber = self.take_out(id).unwrap_or_else(|| Box::new(Subscriber::stub()));
         subscriber.written = true;
-        subscriber.known = true;
-        subscriber.rest = None;
-        if key.client.is_some() || !groups.is_empty() {
-            let (client, groups) = (key.client, groups.into_iter().collect());
-            subscriber.rest = Some(Box::new(Rest { client, caller: caller.clone(), groups }));
-        }
         if let Some(session) = key.digest() {
             self.sessions.insert(session, id);
-            *self.callers.entry(caller).or_default() += 1;
+            *self.callers.entry(caller.clone()).or_default() += 1;
         }
-        (subscriber.hub, subscriber.identity) = (key.hub, key.identity);
+        subscriber.introduce(key, caller, groups);
         self.hub_of(&subscriber).add(id, &subscriber);
         self.subscribers.insert(id, subscriber);
     }
@@ -147,7 +61,7 @@ impl Ledger {
         if let Some(hub) = self.hubs.get_mut(&subscriber.hub) {
             hub.join(id, &group);
         }
-        subscriber.rest.get_or_insert_default().groups.insert(group);
+        subscriber.join(group);
     }
 
     pub(super) fn left(&mut self, id: SubscriberId, group: &GroupName) {
@@ -155,16 +69,12 @@ impl Ledger {
         if let Some(hub) = self.hubs.get_mut(&subscriber.hub) {
             hub.leave(id, group);
         }
-        let Some(rest) = &mut subscriber.rest else { return };
-        rest.groups.remove(group);
-        if rest.groups.is_empty() && rest.client.is_none() {
-            subscriber.rest = None;
-        }
+        subscriber.leave(group);
     }
 
     pub(super) fn gone(&mut self, id: SubscriberId, at: Moment) {
         let Some(subscriber) = self.subscribers.get(&id) else { return };
-        let seqs: Vec<MessageSeq> = subscriber.owed.iter().copied().collect();
+        let seqs: Vec<MessageSeq> = subscriber.owed().iter().copied().collect();
         for seq in seqs {
             self.bury(DeadKey { seq, subscriber: id }, Reason::SubscriberGone, at);
         }
@@ -181,7 +91,7 @@ impl Ledger {
             message.pairs[index].subscriber = to;
             message.pairs.sort_unstable_by_key(|pair| pair.subscriber);
             if let Some(lost) = self.subscribers.get_mut(&from) {
-                lost.owed.remove(&seq);
+                lost.owe_no_more(seq);
             }
             self.owe(to, seq);
             if let Some(tried) = self.tried.remove(&DeadKey { seq, subscriber: from }) {
@@ -193,7 +103,7 @@ impl Ledger {
     /// Takes a subscriber out of all indexes.
     fn take_out(&mut self, id: SubscriberId) -> Option<Box<Subscriber>> {
         let subscriber = self.subscribers.remove(&id)?;
-        if let Presence::Away(end) = subscriber.presence {
+        if let Presence::Away(end) = subscriber.presence() {
             self.leaving.remove(&(end, id));
         }
         if let Some(hub) = self.hubs.get_mut(&subscriber.hub) {
@@ -227,16 +137,5 @@ impl Ledger {
 
     pub(super) fn hub_name(&self, hub: HubName) -> HubName {
         self.hubs.get_key_value(&hub).map_or(hub, |(name, _)| name.clone())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_kept_of_every_idle_connection_is_small() {
-        // In a box of its own: 112 bytes of the allocator.
-        assert!(size_of::<Subscriber>() <= 104, "{}", size_of::<Subscriber>());
     }
 }

@@ -41,7 +41,7 @@ impl Ledger {
         now: Moment,
     ) -> Result<Departed, ConnectionId> {
         let own = self.subscribers.get(&id);
-        if own.is_none_or(|own| own.is_session() || own.written || !own.owed.is_empty()) {
+        if own.is_none_or(|own| own.is_session() || own.written || !own.owed().is_empty()) {
             return Err(connection);
         }
         Ok(self.away(id, &connection, now))
