@@ -10,4 +10,6 @@ mod modes;
 mod order;
 mod publishing;
 mod repeating;
+mod socket;
+mod stock;
 mod world;

@@ -7,8 +7,10 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::delivery::DeliveryOrder;
 use crate::hub::tests_support::{Client, World};
 use crate::hub::{Call, CallError, Filter, Next, Reply};
+use crate::protocol::FieldPlace;
 
 async fn seconds(count: u64) {
     tokio::time::sleep(Duration::from_secs(count)).await;
@@ -220,4 +222,44 @@ async fn only_clients_of_this_mode_see_base_fields() {
     }
     let pairs = world.pairs().await;
     assert_eq!((pairs.unconfirmed, pairs.pending), (1, 1), "written is delivered, unconfirmed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_may_put_the_base_fields_into_an_argument_of_their_own() {
+    let world = World::keeping(|options| options.ack_fields = FieldPlace::Argument);
+    let mut client = member(&world, "a").await;
+    world.publish("m1", "g").await;
+    let arguments = client.received().await[0]["arguments"].clone();
+    assert_eq!((&arguments[0], arguments.as_array().map(Vec::len)), (&json!({}), Some(2)));
+    assert_eq!(
+        (&arguments[1]["messageId"], &arguments[1]["retryCount"]),
+        (&json!("m1"), &json!(0))
+    );
+    client.call("AcknowledgeMessage", r#"["m1"]"#).await;
+    assert_eq!(world.pairs().await.acknowledged, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_strict_hub_a_message_waits_for_the_one_before_it_over_a_nack_and_a_reconnect() {
+    let world = World::keeping(|options| options.delivery = DeliveryOrder::Strict);
+    let mut client = member(&world, "a").await;
+    for id in ["m1", "m2", "m3"] {
+        world.publish(id, "g").await;
+    }
+    assert_eq!(client.events().await, ["m1"]);
+    client.call("NackMessage", r#"["m1"]"#).await;
+    seconds(4).await;
+    assert_eq!(client.events().await, ["m1"], "its repeat, and nothing beside it");
+    client.lose();
+    seconds(1).await;
+    let mut client = world.connect_as("again", "a", "clientId=tab&acks=method").await;
+    assert_eq!(client.events().await, ["m1"], "it comes first, alone");
+    for (id, next) in [("m1", "m2"), ("m2", "m3")] {
+        let ack = json!({ "type": 1, "target": "AcknowledgeMessage", "arguments": [id] });
+        client.send(&ack.to_string());
+        assert_eq!(client.events().await, [next]);
+    }
+    client.call("GiveUpMessage", r#"["m3"]"#).await;
+    world.publish("m4", "g").await;
+    assert_eq!(client.events().await, ["m4"], "a dead letter holds nobody back");
 }

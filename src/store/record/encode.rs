@@ -61,6 +61,22 @@ pub(in crate::store) fn encode(record: &Record, out: &mut Vec<u8>) -> u8 {
             w.list(seqs.iter(), |w, seq| w.u64(seq.0));
             15
         }
+        Record::Attempted { seq, subscriber, attempt, spent } => {
+            w.u64(seq.0);
+            w.u64(subscriber.0);
+            attempts_to(&mut w, std::slice::from_ref(attempt));
+            spent_to(&mut w, *spent);
+            18
+        }
+        Record::Snapshot { .. } | Record::Bookmark { .. } | Record::Closed | Record::Mended => {
+            other_to(&mut w, record)
+        }
+    }
+}
+
+/// What is about no message and no subscriber.
+fn other_to(w: &mut Writer<'_>, record: &Record) -> u8 {
+    match record {
         Record::Snapshot { task, snapshot, at } => {
             w.text(task);
             w.bytes(snapshot);
@@ -73,14 +89,7 @@ pub(in crate::store) fn encode(record: &Record, out: &mut Vec<u8>) -> u8 {
             20
         }
         Record::Closed => 17,
-        Record::Mended => 19,
-        Record::Attempted { seq, subscriber, attempt, spent } => {
-            w.u64(seq.0);
-            w.u64(subscriber.0);
-            attempts_to(&mut w, std::slice::from_ref(attempt));
-            spent_to(&mut w, *spent);
-            18
-        }
+        _ => 19,
     }
 }
 

@@ -22,6 +22,8 @@ backoff_ms_max = 50
 processing_interval_ms = 10
 [session]
 ttl_seconds = 10
+# All clients here come from one address.
+per_caller_max = 1000
 `;
 
 const cleanings = [];

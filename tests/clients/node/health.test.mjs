@@ -14,7 +14,7 @@ import { eventually, within } from "./support/wait.mjs";
 const look = (server, path, key = null) => call(server, "GET", path, undefined, { key });
 
 describe("health", { concurrency: 2 }, () => {
-  test("an empty node that keeps nothing is healthy", async (t) => {
+  test("an empty node is healthy", async (t) => {
     const server = await gateway(t);
     const word = await look(server, "/health");
     assert.deepEqual([word.status, word.text, word.type], [200, "Healthy", "text/plain"]);
@@ -177,12 +177,17 @@ describe("appsettings.json", { concurrency: 2 }, () => {
   }
 
   test("the seed's block is good, and what has no effect yet is said", async (t) => {
-    const { code, stdout, stderr } = await run(["check-config", "--config", settings(t, { SignalR: seed })]);
-    assert.equal(code, 0, stderr);
-    assert.match(stdout, /without effect, because store.enabled is false: .*SignalR:Acknowledgment:MessageTimeoutSeconds/);
-    assert.match(stdout, /without effect, because batching is not part of this version: .*SignalR:Batching:WindowMs/);
-    assert.doesNotMatch(stdout, /StaleConnectionTimeoutMinutes.*no effect/);
-    assert.match(stdout, /The configuration is good/);
+    const file = settings(t, { SignalR: seed });
+    const idle = /without effect, because store.enabled is false: .*SignalR:Acknowledgment:MessageTimeoutSeconds/;
+    for (const enabled of ["true", "false"]) {
+      const env = { CONDUIT__STORE__ENABLED: enabled };
+      const { code, stdout, stderr } = await run(["check-config", "--config", file], { env });
+      assert.equal(code, 0, stderr);
+      assert.equal(idle.test(stdout), enabled === "false", stdout);
+      assert.match(stdout, /without effect, because batching is not part of this version: .*SignalR:Batching:WindowMs/);
+      assert.doesNotMatch(stdout, /StaleConnectionTimeoutMinutes/);
+      assert.match(stdout, /The configuration is good/);
+    }
   });
 
   test("a server with one listens to it, ignores other sections with one line, and comments", async (t) => {

@@ -195,6 +195,28 @@ describe("who does not come back", { concurrency: 4 }, () => {
     assert.deepEqual(late.news.items, []);
   });
 
+  test("who comes back and is not allowed in its group any more leaves it, and what it owed is a dead letter access_revoked", { timeout: 60_000 }, async (t) => {
+    const server = await office(t, { ttl: 20, patience: 30_000 });
+    const belongs = async (virtualKeyId) => {
+      const answer = await call(server, "PUT", "/api/v1/tasks/moved", { virtualKeyId });
+      assert.equal(answer.status, 204, answer.text);
+    };
+    const task = { audience: { group: "task-moved" } };
+    await belongs(1);
+    const a = await client(t, server, { id: "a", answers: false, group: "kept" });
+    await within(a.invoke("SubscribeToTask", "moved"), "the answer");
+    await a.stop();
+    assert.equal((await acknowledged(server, "of-the-task", task)).targeted, 1);
+    await acknowledged(server, "of-the-other-group", { audience: { group: "kept" } });
+    await belongs(2);
+    const back = await client(t, server, { id: "a" });
+    assert.equal((await back.news.next()).messageId, "of-the-other-group");
+    await dies(server, "of-the-task");
+    assert.equal((await dead(server)).deadLetters[0].reason, "access_revoked");
+    assert.equal((await acknowledged(server, "later", task)).targeted, 0);
+    assert.deepEqual(back.news.left, []);
+  });
+
   test("a client of mode method that dies without a word gets what it did not acknowledge again, over a cut", { timeout: 60_000 }, async (t) => {
     const server = await office(t, { ttl: 20, patience: 30_000 });
     const proxy = await Proxy.to(t, server.url);

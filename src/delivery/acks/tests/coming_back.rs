@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::world::{Plan, Socket, World, seconds, turn};
+use super::socket::Socket;
+use super::world::{Plan, World, seconds, turn};
 use crate::connections::{self, Outlet};
 use crate::delivery::acks::courier::Errands;
 use crate::delivery::acks::{AckMode, Config};

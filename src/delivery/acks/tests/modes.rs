@@ -1,8 +1,10 @@
 //! The three ways to say that a message has arrived.
 
+use std::time::Duration;
+
 use super::world::{Plan, World, seconds, turn};
 use crate::delivery::acks::{AckMode, Acknowledged, HubAcks, Status};
-use crate::protocol::{FieldPlace, Outcome};
+use crate::protocol::{FieldPlace, Invocation, Outcome};
 
 #[tokio::test(start_paused = true)]
 async fn without_acks_written_is_delivered_unconfirmed_and_nobody_sees_a_changed_event() {
@@ -122,11 +124,11 @@ async fn two_messages_of_one_id_have_two_names_for_a_client() {
         assert_eq!(client.subscription.status(&named).await.unwrap(), Some(Status::Pending));
         assert_eq!(world.pairs().await.pending, 1);
         seconds(34).await;
-        assert_eq!(client.got().await[2..], [named.clone()]);
+        assert_eq!(client.got().await[2..], std::slice::from_ref(&named)[..]);
         client.leave(&world).await;
         let world = world.restart().await;
         let client = world.join("a", mode, false).await;
-        assert_eq!(client.got().await, [named.clone()]);
+        assert_eq!(client.got().await, std::slice::from_ref(&named)[..]);
         client.subscription.ack_all(&["m".into(), named.clone(), "m~x".into()]).await.unwrap();
         assert_eq!(world.pairs().await.acknowledged, 2);
     }
@@ -166,4 +168,60 @@ async fn the_monitor_counts_each_message_once_that_a_client_acknowledged() {
     assert!(client.subscription.completion("m2", &none).await.unwrap());
     let pairs = world.pairs().await;
     assert_eq!((acknowledged(), pairs.acknowledged, pairs.unconfirmed), (4, 4, 1));
+}
+
+fn told(invocation: &Invocation, argument: usize) -> serde_json::Value {
+    invocation.arguments.values().unwrap()[argument].bind().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_speaks_messagepack_is_told_the_same_and_acknowledges_the_same() {
+    let world = World::new().await;
+    let (plain, packed) = (world.client("a").await, world.packed("b", AckMode::Method).await);
+    let mut message = world.message("m1", r#"[{"taskId":7,"note":"é"}]"#);
+    message.envelope.correlation_id = Some("c".into());
+    world.send(message).await.unwrap();
+    turn().await;
+    let own = told(&packed.socket.packed_invocations()[0], 0);
+    let other = &plain.socket.messages()[0]["arguments"][0];
+    assert_eq!((&own, own["retryCount"].as_i64()), (other, Some(0)));
+    assert_eq!((&own["messageId"], &own["taskId"]), (&"m1".into(), &7.into()));
+    assert!(packed.subscription.nack("m1", Some("not yet"), Some(Duration::from_secs(1))));
+    assert!(plain.ack("m1").await);
+    seconds(2).await;
+    let invocations = packed.socket.packed_invocations();
+    assert_eq!((invocations.len(), told(&invocations[1], 0)["retryCount"].as_i64()), (2, Some(1)));
+    assert_eq!(plain.socket.messages().len(), 1);
+    assert!(packed.ack("m1").await);
+    assert_eq!(world.pairs().await.acknowledged, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_result_and_without_acks_a_client_that_speaks_messagepack_sees_the_event_unchanged() {
+    let world = World::new().await;
+    let packed = world.packed("a", AckMode::Result).await;
+    let silent = world.packed("b", AckMode::None).await;
+    world.send(world.message("m1", r#"[{"n":1},[2,null,"x"]]"#)).await.unwrap();
+    turn().await;
+    for (client, id) in [(&packed, Some("m1")), (&silent, None)] {
+        let invocation = client.socket.packed_invocations().remove(0);
+        assert_eq!((invocation.id.as_deref(), &*invocation.target), (id, "News"));
+        assert_eq!(told(&invocation, 0), serde_json::json!({"n": 1}));
+        assert_eq!(told(&invocation, 1), serde_json::json!([2, null, "x"]));
+    }
+    assert!(packed.subscription.completed("m1", &Outcome::Void));
+    let pairs = world.pairs().await;
+    assert_eq!((pairs.acknowledged, pairs.unconfirmed), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn base_fields_beside_the_payload_are_beside_it_in_messagepack_too() {
+    let hub = HubAcks { ack_fields: FieldPlace::Argument, ..HubAcks::default() };
+    let world = World::with(Plan { hub, ..Plan::default() }).await;
+    let packed = world.packed("a", AckMode::Method).await;
+    world.publish("m1").await;
+    turn().await;
+    let invocation = packed.socket.packed_invocations().remove(0);
+    assert_eq!(told(&invocation, 0), serde_json::json!({}));
+    assert_eq!(told(&invocation, 1)["messageId"], "m1");
 }

@@ -1,23 +1,17 @@
 //! A node with its store, and clients whose sockets are vectors.
 
-use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::future::BoxFuture;
-use parking_lot::Mutex;
+use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::socket::{Silent, Socket};
 use crate::backplane::InProcess;
-use crate::connections::{
-    self, Connection, Connections, Inbound, NewConnection, Outlet, Pipe, Settings, Sink, Source,
-};
+use crate::connections::{self, Connection, Connections, NewConnection, Outlet, Pipe, Settings};
 use crate::delivery::acks::{self, AcceptedReceipt, AckMode, Acknowledged, Acks, HubAcks};
 use crate::delivery::acks::{NotAccepted, Publisher, Subscription};
 use crate::delivery::{Delivery, Keeping, event_from_json};
@@ -109,11 +103,14 @@ impl World {
 
     pub(super) async fn join(&self, name: &str, mode: AckMode, stateful: bool) -> Client {
         let client = self.connect(name, mode, stateful).await;
+        self.greet(&client).await;
+        client
+    }
+
+    async fn greet(&self, client: &Client) {
         client.catch_up().await;
         self.delivery.connected(&client.connection).await.unwrap();
-        let id = client.connection.id();
-        self.delivery.join(&"hub".into(), id, &"g".into()).await.unwrap();
-        client
+        self.join_group(client, "g").await;
     }
 
     /// A client whose replay has not begun.
@@ -122,8 +119,41 @@ impl World {
         self.arrive(opening, mode, opened).await
     }
 
+    /// As [`World::join`], for a client that speaks MessagePack.
+    pub(super) async fn packed(&self, name: &str, mode: AckMode) -> Client {
+        let client_id = Some("tab");
+        let (opening, opened) = self.open_as(name, client_id, Protocol::MessagePack, false).await;
+        let client = self.arrive(opening, mode, opened).await;
+        self.greet(&client).await;
+        client
+    }
+
     /// A client that only the store knows.
     pub(super) async fn open(&self, name: &str, stateful: bool) -> (Opening, store::Opened) {
+        self.open_as(name, Some("tab"), Protocol::Json, stateful).await
+    }
+
+    /// A stock client: no client id, and by result. It has not joined the group yet.
+    pub(super) async fn stock(&self, name: &str) -> Client {
+        let (opening, opened) = self.open_as(name, None, Protocol::Json, false).await;
+        let client = self.arrive(opening, AckMode::Result, opened).await;
+        client.catch_up().await;
+        self.delivery.connected(&client.connection).await.unwrap();
+        client
+    }
+
+    pub(super) async fn join_group(&self, client: &Client, group: &str) {
+        let id = client.connection.id();
+        self.delivery.join(&"hub".into(), id, &group.into()).await.unwrap();
+    }
+
+    async fn open_as(
+        &self,
+        name: &str,
+        client_id: Option<&str>,
+        protocol: Protocol,
+        stateful: bool,
+    ) -> (Opening, store::Opened) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let new = NewConnection {
             id: format!("{name}-{number}").as_str().into(),
@@ -139,9 +169,9 @@ impl World {
         let socket = Arc::new(Socket::default());
         let (connection, pipe) =
             self.node.open(new, Box::new(Silent), Outlet::Direct(socket.clone()));
-        connection.begin(Protocol::Json, stateful);
+        connection.begin(protocol, stateful);
         let identity = Identity::Named(name.into());
-        let client = Some(ClientKey::of(&identity, "tab").unwrap());
+        let client = client_id.map(|id| ClientKey::of(&identity, id).unwrap());
         let open = store::Open {
             key: SessionKey { hub: "hub".into(), identity, client },
             connection: connection.id().clone(),
@@ -270,73 +300,4 @@ impl Client {
         world.delivery.disconnected(&self.connection).await;
         drop(self.pipe);
     }
-}
-
-/// A client that never says anything.
-struct Silent;
-
-impl Source for Silent {
-    fn poll_read(&mut self, _cx: &mut Context<'_>, _out: &mut BytesMut) -> Poll<Inbound> {
-        Poll::Pending
-    }
-}
-
-/// Takes everything until it is told to stop.
-#[derive(Default)]
-pub(super) struct Socket {
-    stopped: AtomicBool,
-    taken: Mutex<Vec<u8>>,
-    readable: Notify,
-}
-
-impl Socket {
-    pub(super) fn stop_reading(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn read_on(&self) {
-        self.stopped.store(false, Ordering::Relaxed);
-        self.readable.notify_waiters();
-    }
-
-    /// The hub messages that were written, without their frames.
-    pub(super) fn messages(&self) -> Vec<Value> {
-        let taken = self.taken.lock();
-        let mut rest = &taken[..];
-        let mut messages = Vec::new();
-        while let [0x81, short, ..] = rest {
-            let (header, length) = match short {
-                126 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
-                short => (2, usize::from(*short)),
-            };
-            let Some(payload) = rest.get(header..header + length - 1) else { break };
-            messages.push(serde_json::from_slice(payload).unwrap());
-            rest = &rest[header + length..];
-        }
-        messages
-    }
-}
-
-impl Sink for Socket {
-    fn try_write(&self, frames: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.stopped.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let mut taken = self.taken.lock();
-        let before = taken.len();
-        frames.iter().for_each(|frame| taken.extend_from_slice(frame));
-        Ok(taken.len() - before)
-    }
-
-    fn writable(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.readable.notified())
-    }
-
-    fn close_frame(&self, _code: u16) -> Bytes {
-        Bytes::from_static(b"\x88\x00")
-    }
-
-    fn shutdown(&self) {}
-
-    fn reset(&self) {}
 }
