@@ -47,7 +47,7 @@ pub(super) struct Desk {
 pub(super) struct Work {
     /// In order of acceptance.
     pub(super) flights: BTreeMap<MessageSeq, Flight>,
-    /// Flights that are more than owed: with a copy out, or waiting for something.
+    /// Flights with a copy out.
     pub(super) out: usize,
     /// Flights that are owed again and could not be sent at once.
     pub(super) again: BTreeSet<MessageSeq>,
