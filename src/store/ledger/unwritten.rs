@@ -4,8 +4,10 @@
 //! Each of these does what its namesake does, or hands the question back when the log has to know.
 
 use super::Ledger;
+use super::subscriber::Presence;
 use crate::model::{ConnectionId, GroupName, HubName};
 use crate::store::names::{Identity, Moment, SubscriberId};
+use crate::store::record::Record;
 use crate::store::session::{Departed, Joined, Open, Opened};
 
 impl Ledger {
@@ -40,11 +42,14 @@ impl Ledger {
         connection: ConnectionId,
         now: Moment,
     ) -> Result<Departed, ConnectionId> {
-        let own = self.subscribers.get(&id);
-        if own.is_none_or(|own| own.is_session() || own.written || !own.owed().is_empty()) {
+        let Some(own) = self.subscribers.get(&id) else { return Err(connection) };
+        if own.is_session() || own.written || !own.owed().is_empty() {
             return Err(connection);
         }
-        Ok(self.away(id, &connection, now))
+        if own.presence() == Presence::Here && own.connection.as_ref() == Some(&connection) {
+            self.apply(Record::Gone { subscriber: id, at: now }, None);
+        }
+        Ok(Departed::default())
     }
 
     /// Whether a lost connection of this identity may leave something to the next one.
