@@ -223,6 +223,10 @@ impl Courier {
         for seq in due {
             self.tick(&mut desk, seq, &mut errands);
         }
+        // It was the node that had no room, not this outbox, which has nothing left to say so.
+        if desk.blocked && desk.link.as_ref().is_some_and(|link| link.connection.waiting().0 == 0) {
+            desk.blocked = false;
+        }
         // What an open breaker or a full outbox kept, when nobody else comes for it.
         errands.load |= desk.wants_load(&self.policy);
         self.plan(&mut desk, &mut errands);
@@ -263,15 +267,16 @@ impl Courier {
         desk.look_at = None;
     }
 
-    /// An operator takes the breaker in hand or lets go of it.
+    /// An operator takes the breaker in hand or lets go of it. One that is open by itself and was in
+    /// nobody's hand goes on as it is.
     pub(super) fn force(&self, force: Force) -> Errands {
         let mut errands = Errands::default();
         let mut desk = self.desk.lock();
         desk.breaker.force(force);
-        if desk.breaker.holds() {
+        if force == Force::Open {
             self.breaker_opened(&mut desk, &mut errands);
             errands.look_at = None;
-        } else {
+        } else if !desk.breaker.holds() {
             desk.probe = None;
             desk.start_over();
             errands.load = desk.wants_load(&self.policy);

@@ -75,6 +75,10 @@ impl Courier {
                 Given::NoRoom => {
                     *blocked = true;
                     self.policy.metrics.no_room.inc();
+                    // What fills the node's room may be the outboxes of others.
+                    if link.connection.waiting().0 == 0 {
+                        self.look_soon(desk, errands);
+                    }
                     return false;
                 }
                 // Its session will say so; until then everything is owed.

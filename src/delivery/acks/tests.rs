@@ -6,6 +6,7 @@ mod breaking;
 mod chaos;
 mod coming_back;
 mod live;
+mod model;
 mod modes;
 mod order;
 mod publishing;

@@ -139,3 +139,38 @@ async fn what_was_answered_a_moment_ago_is_not_sent_again_from_a_page_that_is_ol
     courier.next_page(&mut Errands::default());
     assert!(courier.desk.lock().ending.is_empty(), "and nothing of it is remembered");
 }
+
+#[tokio::test(start_paused = true)]
+async fn letting_go_of_a_breaker_that_nobody_held_changes_nothing() {
+    let world = World::with(plan()).await;
+    let client = world.client("a").await;
+    let own = Destination::Subscriber(client.subscription.subscriber());
+    for id in ["m1", "m2", "m3"] {
+        world.publish(id).await;
+    }
+    seconds(31).await;
+    assert!(world.delivery.force_breaker(own, Force::Auto));
+    assert_eq!(world.delivery.breakers().unwrap().open, 1, "it is open by itself");
+    let before = client.got().await.len();
+    seconds(61).await;
+    assert_eq!(client.got().await[before..], ["m1"], "its probe comes all the same");
+    assert!(world.delivery.force_breaker(own, Force::Auto));
+    assert!(client.ack("m1").await);
+    assert_eq!(client.got().await[before + 1..], ["m2", "m3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_holds_stays_held_when_the_client_comes_again() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    let own = Destination::Subscriber(client.subscription.subscriber());
+    assert!(world.delivery.force_breaker(own, Force::Open));
+    world.publish("m1").await;
+    client.leave(&world).await;
+    let client = world.client("a").await;
+    seconds(60).await;
+    assert_eq!(client.got().await, [""; 0]);
+    assert_eq!(world.delivery.breakers().unwrap().isolated, 1);
+    assert!(world.delivery.force_breaker(own, Force::Auto));
+    assert_eq!(client.got().await, ["m1"]);
+}

@@ -260,3 +260,24 @@ async fn a_probe_that_the_last_connection_took_with_it_does_not_hold_back_the_ne
     assert_eq!(next.got().await, ["m1"]);
     assert!(next.ack("m1").await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_found_no_room_because_of_others_is_served_when_they_are_gone() {
+    let outbox =
+        connections::Config { outbox_bytes_total_max: 66_000, ..connections::Config::default() };
+    let world = World::with(Plan { connections: outbox, ..Plan::default() }).await;
+    let (hog, client) = (world.client("hog").await, world.client("a").await);
+    hog.socket.stop_reading();
+    let large = format!("[{{\"x\":\"{}\"}}]", "a".repeat(22_000));
+    for id in ["m1", "m2"] {
+        world.send(world.message(id, &large)).await.unwrap();
+    }
+    assert_eq!(
+        client.got().await,
+        ["m1"],
+        "the node's room is full of what the other does not read"
+    );
+    hog.leave(&world).await;
+    seconds(1).await;
+    assert_eq!(client.got().await, ["m1", "m2"]);
+}
