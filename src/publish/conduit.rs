@@ -101,9 +101,9 @@ async fn requeue(
 fn dead(letter: &DeadLetter) -> Value {
     json!({
         "messageId": letter.id.as_str(),
-        "messageType": &*letter.content.target,
+        "messageType": &*letter.target,
         "hubName": letter.hub.as_str(),
-        "methodName": &*letter.content.target,
+        "methodName": &*letter.target,
         "queuedAt": iso(letter.accepted_at),
         "deliveryAttempts": letter.attempts.len(),
         "lastError": letter.attempts.last().map(|last| &*last.error),

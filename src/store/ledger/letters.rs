@@ -5,7 +5,9 @@ use std::ops::Bound;
 
 use super::reading::Unread;
 use super::{Ledger, Message};
-use crate::store::dead_letter::{BadRequeue, DeadFilter, DeadKey, DeadLetter, Requeued, Target};
+use crate::store::dead_letter::{
+    BadRequeue, DeadFilter, DeadKey, DeadLetter, DeadPage, Requeued, Target, WholeLetter,
+};
 use crate::store::message::{Ended, PairStatus};
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::record::{DeadRecord, Record};
@@ -42,19 +44,55 @@ impl Ledger {
         filter: &DeadFilter,
         after: Option<DeadKey>,
         limit: usize,
-    ) -> (Vec<Unread<DeadLetter>>, Option<DeadKey>) {
+    ) -> DeadPage {
+        let (keys, next) = self.dead_page(filter, after, limit);
+        let letter = |key: DeadKey| self.dead_letter(self.messages.get(&key.seq)?, key);
+        DeadPage { letters: keys.into_iter().filter_map(letter).collect(), next }
+    }
+
+    pub(in crate::store) fn whole_letters(
+        &self,
+        filter: &DeadFilter,
+        after: Option<DeadKey>,
+        limit: usize,
+        bytes_max: u64,
+    ) -> (Vec<Unread<WholeLetter>>, Option<DeadKey>) {
+        let (mut keys, mut next) = self.dead_page(filter, after, limit);
+        let mut bytes = 0;
+        let fits = |key: &&DeadKey| {
+            bytes += self.messages.get(&key.seq).map_or(0, |message| message.body.bytes());
+            bytes <= bytes_max
+        };
+        let fit = keys.iter().take_while(fits).count().max(1);
+        if fit < keys.len() {
+            keys.truncate(fit);
+            next = keys.last().copied();
+        }
+        let letter = |key: DeadKey| {
+            let message = self.messages.get(&key.seq)?;
+            let letter = self.dead_letter(message, key)?;
+            let (content, place) = message.body.read();
+            Some(Unread { value: WholeLetter { letter, content }, seq: key.seq, place })
+        };
+        (keys.into_iter().filter_map(letter).collect(), next)
+    }
+
+    fn dead_page(
+        &self,
+        filter: &DeadFilter,
+        after: Option<DeadKey>,
+        limit: usize,
+    ) -> (Vec<DeadKey>, Option<DeadKey>) {
         let mut keys = self.dead_keys(filter, after, limit.saturating_add(1));
         let more = keys.len() > limit;
         keys.truncate(limit);
         let next = keys.last().copied().filter(|_| more);
-        (keys.into_iter().filter_map(|key| self.dead_letter(key)).collect(), next)
+        (keys, next)
     }
 
-    fn dead_letter(&self, key: DeadKey) -> Option<Unread<DeadLetter>> {
-        let message = self.messages.get(&key.seq)?;
+    fn dead_letter(&self, message: &Message, key: DeadKey) -> Option<DeadLetter> {
         let dead = self.dead.get(&key)?;
-        let (content, place) = message.body.read();
-        let letter = DeadLetter {
+        Some(DeadLetter {
             key,
             id: message.id.clone(),
             tenant: message.tenant.clone(),
@@ -68,9 +106,8 @@ impl Ledger {
             died_at: dead.at,
             reason: dead.reason,
             attempts: dead.attempts.clone(),
-            content,
-        };
-        Some(Unread { value: letter, seq: key.seq, place })
+            target: message.target.clone(),
+        })
     }
 
     pub(in crate::store) fn purge(

@@ -1,10 +1,10 @@
 //! Dead letters: kept with everything that is known, sent again, thrown away, all counted.
 
-use super::world::{World, small, with_each, with_each_store};
+use super::world::{World, content, message, small, with_each, with_each_store};
 use crate::model::{Audience, HubName, MessageId, Tenant};
 use crate::store::{
-    Attempt, BadRequeue, Config, DeadFilter, DeadKey, MessageSeq, Outcome, PairStatus, Reason,
-    Spent, SubscriberId, Target,
+    Attempt, BadRequeue, Config, DeadFilter, DeadKey, MessageSeq, NewMessage, Outcome, PairStatus,
+    Reason, Settle, Spent, SubscriberId, Target, Which,
 };
 
 fn die(world: &World, subscriber: SubscriberId, seq: MessageSeq, reason: Reason) {
@@ -24,11 +24,13 @@ fn a_dead_letter_knows_its_message_its_reason_and_every_attempt() {
         let a = world.session("u", "tab", "c");
         let seq = world.publish("m1", Audience::all()).seq;
         die(world, a, seq, Reason::Nacked);
+        let whole = world.whole_letters().remove(0);
         let dead = world.dead().remove(0);
+        assert_eq!((&whole.letter, &*dead.target), (&dead, "News"));
         assert_eq!(dead.key, DeadKey { seq, subscriber: a });
         assert_eq!((dead.reason, dead.died_at), (Reason::Nacked, world.now));
         assert_eq!(&*dead.attempts[0].error, "no answer");
-        assert_eq!(&dead.content.arguments[..], b"[\"m1\"]");
+        assert_eq!(&whole.content.arguments[..], b"[\"m1\"]");
         assert_eq!(world.status(a, "m1"), Some(PairStatus::Dead));
         assert_eq!(world.owed_ids(a), [""; 0]);
     });
@@ -78,6 +80,33 @@ fn a_list_is_filtered_and_comes_in_pages() {
             }
         }
         assert_eq!(pages, [4, 2]);
+    });
+}
+
+/// 20 letters of one message of a megabyte are not 20 megabytes in memory, and their answer has an
+/// end.
+#[test]
+fn letters_of_one_message_share_what_they_say_and_a_page_of_them_ends_at_8_mib() {
+    let (subscribers, megabyte) = (20, 1_048_576);
+    with_each_store(|world| {
+        let all: Vec<_> = (0..subscribers).map(|n| world.stock("u", &format!("c{n}"))).collect();
+        let text = format!("[\"{}\"]", "x".repeat(megabyte));
+        let large = NewMessage { content: content(&text), ..message("m", Audience::all()) };
+        let seq = world.publish_message(large).seq;
+        let dying = all.iter().map(|&subscriber| Settle {
+            subscriber,
+            message: Which::Seq(seq),
+            outcome: Outcome::Dead(Reason::TimedOut),
+        });
+        world.wait(world.store.settle(dying.collect(), world.now));
+        let pages = world.pages_of_letters();
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [7, 7, 6]);
+        for page in pages {
+            let place = page[0].content.arguments.as_ptr();
+            assert!(page.iter().all(|own| own.content.arguments.as_ptr() == place), "one copy");
+            assert_eq!(page[0].content.arguments.len(), megabyte + 4);
+        }
+        assert_eq!(world.dead().len(), subscribers, "a list has them all");
     });
 }
 
