@@ -91,7 +91,7 @@ async fn requeue(
     let done = async {
         let unknown = || Problem::not_found("dead letter");
         let id = MessageId::parse(&path(id)?).map_err(|_bad| unknown())?;
-        let filter = DeadFilter { id: Some(id), ..DeadFilter::default() };
+        let filter = DeadFilter { ids: Some([id].into()), ..DeadFilter::default() };
         again_by_id(&publish, filter, Target::SameSubscriber).await?;
         Ok(Json(json!({ "message": "Message requeued successfully" })).into_response())
     };

@@ -149,8 +149,8 @@ pub struct DeadFilter {
     pub reason: Option<Reason>,
     /// Of this subscriber.
     pub subscriber: Option<SubscriberId>,
-    /// Of this message.
-    pub id: Option<MessageId>,
+    /// Of one of these messages.
+    pub ids: Option<Arc<[MessageId]>>,
     /// That died then or later.
     pub died_from: Option<Moment>,
     /// That died before.

@@ -82,7 +82,7 @@ pub(super) fn of_message(
     mut query: Query,
 ) -> Result<Query, Problem> {
     let id = MessageId::parse(&path(id)?).map_err(|_bad| Problem::not_found("dead letter"))?;
-    query.filter.id = Some(id);
+    query.filter.ids = Some([id].into());
     Ok(query)
 }
 

@@ -14,12 +14,12 @@ use crate::store::record::{DeadRecord, Record};
 
 impl DeadFilter {
     fn fits(&self, key: DeadKey, message: &Message, dead: &DeadRecord) -> bool {
-        let Self { hub, tenant, reason, subscriber, id, died_from, died_before, after: _ } = self;
+        let Self { hub, tenant, reason, subscriber, ids: _, died_from, died_before, after: _ } =
+            self;
         hub.as_ref().is_none_or(|hub| *hub == message.hub)
             && tenant.as_ref().is_none_or(|tenant| *tenant == message.tenant)
             && reason.is_none_or(|reason| reason == dead.reason)
             && subscriber.is_none_or(|subscriber| subscriber == key.subscriber)
-            && id.as_ref().is_none_or(|id| *id == message.id)
             && died_from.is_none_or(|from| from <= dead.at)
             && died_before.is_none_or(|end| dead.at < end)
     }
@@ -29,14 +29,30 @@ impl Ledger {
     fn dead_keys(&self, filter: &DeadFilter, after: Option<DeadKey>, limit: usize) -> Vec<DeadKey> {
         let after = after.max(filter.after);
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.dead
-            .range((start, Bound::Unbounded))
-            .filter(|(key, dead)| {
-                self.visible(key.seq).is_some_and(|message| filter.fits(**key, message, dead))
-            })
-            .map(|(key, _)| *key)
-            .take(limit)
-            .collect()
+        let fits = |(key, dead): (&DeadKey, &DeadRecord)| {
+            let message = self.visible(key.seq)?;
+            filter.fits(*key, message, dead).then_some(*key)
+        };
+        let Some(ids) = &filter.ids else {
+            let all = self.dead.range((start, Bound::Unbounded));
+            return all.filter_map(fits).take(limit).collect();
+        };
+        // Not all letters are looked at for each id.
+        let known = ids.iter().filter_map(|id| self.ids.get(id)).flatten().copied();
+        let mut seqs: Vec<MessageSeq> = known.collect();
+        seqs.sort_unstable();
+        seqs.dedup();
+        let of_message = |seq: MessageSeq| {
+            let key = |subscriber| DeadKey { seq, subscriber: SubscriberId(subscriber) };
+            let (first, last) = (key(0), key(u64::MAX));
+            let start = match after {
+                Some(after) if after >= last => return None,
+                Some(after) if after >= first => Bound::Excluded(after),
+                _ => Bound::Included(first),
+            };
+            Some(self.dead.range((start, Bound::Included(last))))
+        };
+        seqs.into_iter().filter_map(of_message).flatten().filter_map(fits).take(limit).collect()
     }
 
     pub(in crate::store) fn dead_letters(

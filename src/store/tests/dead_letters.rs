@@ -64,7 +64,7 @@ fn a_list_is_filtered_and_comes_in_pages() {
         let nacked = DeadFilter { reason: Some(Reason::Nacked), ..all() };
         assert_eq!(found(nacked.clone()).letters.len(), 3);
         assert_eq!(found(DeadFilter { subscriber: Some(a), ..nacked }).letters.len(), 0);
-        let one = DeadFilter { id: Some(MessageId::from("m1")), ..all() };
+        let one = DeadFilter { ids: Some(["m1".into()].into()), ..all() };
         assert_eq!(found(one).letters.len(), 2);
         assert_eq!(found(DeadFilter { hub: Some(HubName::from("x")), ..all() }).letters.len(), 0);
         let tenant = Some(Tenant::from("billing"));
@@ -80,6 +80,36 @@ fn a_list_is_filtered_and_comes_in_pages() {
             }
         }
         assert_eq!(pages, [4, 2]);
+    });
+}
+
+#[test]
+fn letters_of_listed_messages_come_in_order_of_acceptance_whatever_the_order_of_the_list() {
+    with_each_store(|world| {
+        let (a, b) = (world.stock("u", "c1"), world.stock("v", "c2"));
+        for n in 0..4 {
+            let seq = world.publish(&format!("m{n}"), Audience::all()).seq;
+            die(world, a, seq, Reason::TimedOut);
+            die(world, b, seq, Reason::Nacked);
+        }
+        let ids = ["m2", "nosuch", "m0", "m2"].map(MessageId::from);
+        let filter = DeadFilter { ids: Some(ids.into()), ..all() };
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = world.wait(world.store.dead_letters(filter.clone(), after, 1));
+            found.extend(page.letters.iter().map(|own| (own.id.to_string(), own.key.subscriber)));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let expected = [("m0", a), ("m0", b), ("m2", a), ("m2", b)];
+        assert_eq!(found, expected.map(|(id, own)| (id.to_owned(), own)));
+        let (after, subscriber) = (Some(DeadKey { seq: MessageSeq(9), subscriber: b }), Some(a));
+        let behind = DeadFilter { after, ..filter.clone() };
+        assert!(world.wait(world.store.dead_letters(behind, None, 9)).letters.is_empty());
+        let narrowed = DeadFilter { subscriber, ..filter };
+        assert_eq!(world.wait(world.store.purge(narrowed, 9, world.now)).len(), 2);
     });
 }
 
