@@ -195,7 +195,9 @@ impl Ledger {
         self.say(Record::Requeued { seq, subscribers: alive, at });
     }
 
-    /// To those it is for now: who has it or is owed it already gets nothing.
+    /// To those it is for now: who has it or is owed it already gets nothing. When that is all of
+    /// them, the letters to others are done with, too: a part of the letters of a message may come
+    /// here after another part has gone to everybody.
     fn again_to_all(
         &mut self,
         seq: MessageSeq,
@@ -206,11 +208,12 @@ impl Ledger {
         let Some(message) = self.messages.get(&seq) else { return };
         let hub = self.hubs.get(&message.hub);
         let audience = hub.map(|hub| hub.resolve(&message.audience)).unwrap_or_default();
+        let nobody = audience.is_empty();
         let (again, left): (Vec<_>, Vec<_>) =
             dead.into_iter().partition(|id| audience.binary_search(id).is_ok());
         let new: Vec<_> = audience.into_iter().filter(|id| message.pair(*id).is_none()).collect();
         let key = |subscriber| DeadKey { seq, subscriber };
-        let refusal = if again.is_empty() && new.is_empty() {
+        let refusal = if nobody {
             Some(BadRequeue::Nobody)
         } else if self.has_room_for(seq, again.len() + new.len()) {
             None

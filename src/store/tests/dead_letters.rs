@@ -203,6 +203,33 @@ fn a_letter_sent_to_the_current_audience_is_owed_by_those_who_never_had_it() {
 }
 
 #[test]
+fn letters_that_go_to_the_current_audience_in_parts_are_all_done_with() {
+    with_each_store(|world| {
+        let sessions = (0..5).map(|n| world.session("u", &format!("tab{n}"), &format!("c{n}")));
+        let gone: Vec<_> = sessions.collect();
+        world.publish("m", Audience::all());
+        gone.into_iter().for_each(|own| _ = world.end(own));
+        let there = world.stock("w", "w");
+        let (mut after, mut sums) = (None, (0, 0, 0, 0));
+        loop {
+            let filter = DeadFilter { after, ..all() };
+            let asked = world.store.requeue(filter, Target::CurrentAudience, 2, world.now);
+            let part = world.wait(asked);
+            sums.0 += part.letters;
+            sums.1 += part.owed.len();
+            sums.2 += part.ended.len();
+            sums.3 += part.refused.len();
+            after = part.last;
+            if !part.more {
+                break;
+            }
+        }
+        assert_eq!(sums, (5, 1, 5, 0));
+        assert_eq!((world.dead().len(), world.owed_ids(there)), (0, vec!["m".to_owned()]));
+    });
+}
+
+#[test]
 fn letters_leave_by_purge_and_by_age_and_are_counted() {
     with_each_store(|world| {
         let a = world.stock("u", "c");
