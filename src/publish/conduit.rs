@@ -92,7 +92,9 @@ async fn requeue(
         let unknown = || Problem::not_found("dead letter");
         let id = MessageId::parse(&path(id)?).map_err(|_bad| unknown())?;
         let filter = DeadFilter { ids: Some([id].into()), ..DeadFilter::default() };
-        again_by_id(&publish, filter, Target::SameSubscriber).await?;
+        // All of them: Conduit's clients know of no rest. A message has no more than its audience had
+        // subscribers, and each part of the work has its deadline.
+        again_by_id(&publish, filter, Target::SameSubscriber, usize::MAX).await?;
         Ok(Json(json!({ "message": "Message requeued successfully" })).into_response())
     };
     publish.answer(done.await)

@@ -140,6 +140,14 @@ impl World {
         self.store.open(open, now()).await.unwrap().subscriber
     }
 
+    pub(crate) async fn crowd(&self, count: usize) -> Vec<SubscriberId> {
+        let mut all = Vec::with_capacity(count);
+        for n in 0..count {
+            all.push(self.subscriber(&format!("u{n}")).await);
+        }
+        all
+    }
+
     /// The subscriber's pair ends.
     pub(crate) async fn settle(&self, subscriber: SubscriberId, id: &str, outcome: Outcome) {
         let message = Which::Id(MessageId::from(id));
@@ -154,6 +162,17 @@ impl World {
         let spent = Spent { attempts: 1, ..Spent::default() };
         self.store.note_attempt(receipts[0].seq, subscriber, attempt, spent).await.unwrap();
         self.settle(subscriber, id, Outcome::Dead(reason)).await;
+    }
+
+    /// Everybody's pair of the message dies.
+    pub(crate) async fn all_die(&self, all: &[SubscriberId], id: &str) {
+        let dying = all.iter().map(|&subscriber| Settle {
+            subscriber,
+            message: Which::Id(MessageId::from(id)),
+            outcome: Outcome::Dead(Reason::TimedOut),
+        });
+        let ended = self.store.settle(dying.collect(), now()).await.unwrap();
+        assert_eq!(ended.len(), all.len());
     }
 
     /// A counter by hub.

@@ -37,7 +37,7 @@ pub(super) async fn requeue(
         let query = Query::parse(query.as_deref())?;
         let filter = meant(&publish, &query, request).await?;
         let mut again = Again::default();
-        again.over(&publish, filter, query.target).await?;
+        again.over(&publish, filter, query.target, REQUEST_MAX).await?;
         Ok(Json(again.told()).into_response())
     };
     publish.answer(done.await)
@@ -51,21 +51,22 @@ pub(super) async fn requeue_message(
 ) -> Response {
     let done = async {
         let query = of_message(id, Query::parse(query.as_deref())?)?;
-        let told = again_by_id(&publish, query.filter, query.target).await?;
+        let told = again_by_id(&publish, query.filter, query.target, REQUEST_MAX).await?;
         Ok(Json(told).into_response())
     };
     publish.answer(done.await)
 }
 
 /// Sends the dead letters of one message again: 404 when there are none, a conflict when none of
-/// them can be.
+/// them can be. At most `max` of them.
 pub(in crate::publish) async fn again_by_id(
     publish: &Publish,
     filter: DeadFilter,
     target: Target,
+    max: usize,
 ) -> Result<Value, Problem> {
     let mut again = Again::default();
-    again.over(publish, filter, target).await?;
+    again.over(publish, filter, target, max).await?;
     match again.refusals.first() {
         _ if again.letters > 0 => Ok(again.told()),
         Some((_, refusal)) => Err(cannot(*refusal)),
@@ -140,9 +141,10 @@ impl Again {
         publish: &Publish,
         mut filter: DeadFilter,
         target: Target,
+        max: usize,
     ) -> Result<(), Problem> {
         loop {
-            let limit = BATCH.min(REQUEST_MAX.saturating_sub(self.looked_at));
+            let limit = BATCH.min(max.saturating_sub(self.looked_at));
             if limit == 0 {
                 self.more = true;
                 return Ok(());
