@@ -30,5 +30,5 @@ pub use peer::PeerAddr;
 pub use secret::Secret;
 pub use service_keys::ServiceKeys;
 pub use table::hash_key;
-pub use virtual_keys::VirtualKeys;
+pub use virtual_keys::{ADMIN, VirtualKeys};
 pub use webhook::{WebhookEvent, WebhookTarget};

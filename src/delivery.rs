@@ -27,7 +27,7 @@ pub use crate::store::{
     Attempt, BadClientId, BadRequeue, ClientKey, Counts, DeadFilter, DeadKey, DeadLetter, DeadPage,
     Encoding, Ended, Health as StoreHealth, Identity, MessageSeq, Mode as StoreMode, Moment,
     PairReceipt, PairStatus, Reason, Receipt, Refusal, RefusedBy, Requeued, SessionKey, Stats,
-    StoreError, SubscriberId, Target, Totals,
+    StoreError, SubscriberId, Target, Totals, WholeLetter,
 };
 pub use acks::{
     AcceptedReceipt, AckMode, Acknowledged, Arrival, Breakers, Config, DeliveryOrder, Destination,

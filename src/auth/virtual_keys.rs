@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, ready};
+use http::HeaderMap;
 use http::request::Parts;
 
 use super::authenticator::{Authenticator, Refusal};
@@ -10,6 +11,9 @@ use super::config::VirtualKeyConfig;
 use super::credential;
 use super::table::{KeyTable, parse_hash};
 use crate::model::Caller;
+
+/// The role of callers whose key has `admin = true`.
+pub const ADMIN: &str = "admin";
 
 /// All virtual keys of this node. Its callers have the key's id as user id, the claims
 /// `virtual_key_id` and `key_name`, and with an admin key the role `admin`.
@@ -33,6 +37,12 @@ impl VirtualKeys {
     pub fn caller_of(&self, key: &str) -> Option<&Caller> {
         self.callers.find(key)
     }
+
+    /// Whether a request has an admin's key, in `X-API-Key`, else in `Authorization: Bearer`.
+    pub fn has_admin(&self, headers: &HeaderMap) -> bool {
+        let key = credential::of_service(headers);
+        key.and_then(|key| self.caller_of(key)).is_some_and(|caller| caller.has_role(ADMIN))
+    }
 }
 
 impl Authenticator for VirtualKeys {
@@ -53,7 +63,7 @@ fn caller(key: &VirtualKeyConfig) -> Caller {
     let id = key.id.to_string();
     let mut caller = Caller::of_user(&*id);
     if key.admin {
-        caller.roles.push("admin".into());
+        caller.roles.push(ADMIN.into());
     }
     caller.claims.insert("virtual_key_id".into(), id.into());
     caller.claims.insert("key_name".into(), key.name.as_str().into());

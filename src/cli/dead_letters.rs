@@ -14,14 +14,15 @@ use serde_json::value::RawValue;
 use super::NOT_DONE;
 use super::healthcheck::own_url;
 use super::http::{Answer, call, download};
-use super::publish::{refused, segment};
+use super::publish::refused;
 use super::say::{complain, say, say_raw};
 use crate::config::{Environment, Overrides};
-use words::{Audience, Filter, Many, One, Page};
+use words::{Audience, Filter, Many, One, Page, Query};
 
 /// Keeps the key out of the list of processes.
 const KEY_VARIABLE: &str = "CONDUIT_ADMIN_KEY";
 const ADDRESS: &str = "/api/v1/admin/dead-letters";
+const NONE_FOUND: &str = "there is no such dead letter";
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -157,67 +158,79 @@ struct Listed<'a> {
 }
 
 async fn show(office: &Office, one: &One) -> Result<(), String> {
-    let query = one.narrowed.query();
-    let path = query.after_path(&format!("/messages/{}", segment(&one.id)));
-    let answer = office.ask(Method::GET, &path, Vec::new()).await?;
-    let shown: Listed<'_> = read(&answer)?;
-    for letter in shown.dead_letters {
-        say(letter.get());
-    }
-    Ok(())
+    let mut query = one.narrowed.query();
+    query.set("messageId", Some(one.id.clone()));
+    // An export has no end that an answer has: one message may have letters of many megabytes.
+    let mut found = false;
+    let each = |piece: &[u8]| {
+        found = true;
+        say_raw(piece);
+    };
+    download_all(office, &query, each).await?;
+    if found { Ok(()) } else { Err(NONE_FOUND.into()) }
 }
 
 async fn requeue(office: &Office, many: &Many, audience: Audience) -> Result<(), String> {
     let mut query = many.query();
     query.set("audience", audience.current.then(|| "current".into()));
-    if let [id] = &many.ids[..] {
-        let path = query.after_path(&format!("/messages/{}/requeue", segment(id)));
-        return tell(&office.ask(Method::POST, &path, Vec::new()).await?);
-    }
+    let (mut requeued, mut refused, mut code) = (0, 0, None);
     loop {
         let path = query.after_path("/requeue");
         let answer = office.ask(Method::POST, &path, many.body()).await?;
-        tell(&answer)?;
+        tell(&answer);
         let told: Value = read(&answer)?;
+        requeued += told["requeued"].as_u64().unwrap_or_default();
+        refused += told["refused"].as_u64().unwrap_or_default();
+        code = code.or_else(|| Some(told["refusals"][0]["code"].as_str()?.to_owned()));
         match told["next"].as_str() {
-            Some(next) if many.ids.is_empty() => query.set("after", Some(next.to_owned())),
-            _ if told["requeued"] == 0 && told["refused"] != 0 => {
-                return Err("none of them could be sent again".into());
-            }
-            _ => return Ok(()),
+            Some(next) => query.set("after", Some(next.to_owned())),
+            None => break,
         }
+    }
+    match (requeued, refused) {
+        (0, 0) => Err(NONE_FOUND.into()),
+        (0, _) => {
+            let code = code.unwrap_or_default();
+            Err(format!("none of them could be sent again: {code}"))
+        }
+        _ => Ok(()),
     }
 }
 
 async fn purge(office: &Office, many: &Many) -> Result<(), String> {
-    let query = many.query();
-    if let [id] = &many.ids[..] {
-        let path = query.after_path(&format!("/messages/{}", segment(id)));
-        return tell(&office.ask(Method::DELETE, &path, Vec::new()).await?);
-    }
+    let path = many.query().after_path("/purge");
+    let mut purged = 0;
     loop {
-        let path = query.after_path("/purge");
         let answer = office.ask(Method::POST, &path, many.body()).await?;
-        tell(&answer)?;
+        tell(&answer);
         let told: Value = read(&answer)?;
+        purged += told["purged"].as_u64().unwrap_or_default();
         if told["more"] != true {
-            return Ok(());
+            break;
         }
     }
+    if purged == 0 { Err(NONE_FOUND.into()) } else { Ok(()) }
 }
 
 async fn export(office: &Office, filter: &Filter) -> Result<(), String> {
-    let path = filter.query().after_path(&format!("{ADDRESS}/export"));
+    download_all(office, &filter.query(), say_raw).await
+}
+
+async fn download_all(
+    office: &Office,
+    query: &Query,
+    each: impl FnMut(&[u8]),
+) -> Result<(), String> {
+    let path = query.after_path(&format!("{ADDRESS}/export"));
     let answer = match office {
-        Office::Server { url, key } => download(url, &path, key.as_deref(), say_raw).await?,
-        Office::Files(files) => files.download(&path, say_raw).await?,
+        Office::Server { url, key } => download(url, &path, key.as_deref(), each).await?,
+        Office::Files(files) => files.download(&path, each).await?,
     };
     success(answer).map(drop)
 }
 
-fn tell(answer: &Answer) -> Result<(), String> {
+fn tell(answer: &Answer) {
     say(&String::from_utf8_lossy(&answer.body));
-    Ok(())
 }
 
 fn read<'a, T: serde::Deserialize<'a>>(answer: &'a Answer) -> Result<T, String> {

@@ -124,7 +124,7 @@ pub(super) fn refused(status: u16, body: &[u8]) -> String {
 }
 
 /// A name as one segment of a path.
-pub(super) fn segment(name: &str) -> String {
+fn segment(name: &str) -> String {
     let mut out = String::new();
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -38,6 +38,9 @@ pub(super) fn is_meant(file: &Path, text: &str) -> bool {
 pub(super) fn read(text: &str, notes: &mut Notes) -> Result<Value, Vec<BadSetting>> {
     let root = relaxed::parse(text)
         .map_err(|error| vec![BadSetting::new("the file", format!("is no JSON: {error}"))])?;
+    if !root.is_object() {
+        return Err(vec![BadSetting::new("the file", "must be a JSON object")]);
+    }
     tell_ignored(&root, notes);
     let mut tree = Value::Object(Map::new());
     let Some(own) = section(&root) else {
@@ -76,7 +79,7 @@ pub(super) fn read(text: &str, notes: &mut Notes) -> Result<Value, Vec<BadSettin
                 for path in name.places(key) {
                     let parts: Vec<_> = path.split('.').collect();
                     lay(branch(&parts, value.clone()), &mut tree);
-                    notes.named(&path, &format!("{SECTION}:{}", name.path));
+                    notes.named(&path, &format!("{SECTION}:{}", name.path), name.factor());
                 }
             }
             None => notes
@@ -113,6 +116,10 @@ fn collect<'a>(
     given: &mut Vec<(&'static str, &'a Value)>,
     found: &mut Vec<BadSetting>,
 ) {
+    // As in .NET: a section of nothing.
+    if tree.is_null() {
+        return;
+    }
     let Value::Object(keys) = tree else {
         found.push(BadSetting::new(full(at), "must be a section"));
         return;
@@ -124,8 +131,10 @@ fn collect<'a>(
         } else if names::is_section(&path) {
             collect(value, &path, given, found);
         } else {
-            let nearest = names::nearest(&path);
-            let problem = format!("is not known; did you mean {SECTION}:{nearest}?");
+            let problem = match names::nearest(&path) {
+                Some(nearest) => format!("is not known; did you mean {SECTION}:{nearest}?"),
+                None => "is not known".to_owned(),
+            };
             found.push(BadSetting::new(full(&path), problem));
         }
     }
@@ -154,6 +163,14 @@ fn tell_ignored(root: &Value, notes: &mut Notes) {
 }
 
 impl Name {
+    /// Its unit in ours.
+    fn factor(&self) -> u64 {
+        match self.unit {
+            Unit::Number { factor, .. } => factor,
+            Unit::Bool => 1,
+        }
+    }
+
     /// The value in our unit.
     fn translate(&self, value: &Value) -> Result<Value, BadSetting> {
         match self.unit {

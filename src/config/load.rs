@@ -79,12 +79,14 @@ impl Config {
             refuse(known.check(&own)).map_err(|bad| bad.of_file(&file))?;
             lay(own, &mut tree);
         }
-        lay(of_environment(environment, &known)?, &mut tree);
+        let variables = of_environment(environment, &known)?;
+        leaves(&variables, &mut Vec::new(), &mut |path, _| notes.overridden(&path.join(".")));
+        lay(variables, &mut tree);
         leaves(&tree, &mut Vec::new(), &mut |path, _| notes.given(path.join(".")));
         refuse(known.check(&tree))?;
         // Before the command line has its say: a bad value is bad also where it is overridden.
         let mut found = on_defaults(&tree)?.check();
-        found.iter_mut().for_each(|bad| bad.field = notes.name_of(&bad.field));
+        found.iter_mut().for_each(|bad| notes.in_words_of_the_file(bad));
         refuse(found)?;
         if let Some(listen) = &overrides.listen {
             lay(branch(&["server", "listen"], Value::from(listen.as_str())), &mut tree);

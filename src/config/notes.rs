@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::gathered::Config;
+use crate::model::BadSetting;
 
 /// Keys of one section that a note names; of the rest it gives the number.
 const NAMED_MAX: usize = 6;
@@ -19,7 +20,17 @@ pub struct Notes {
     /// Keys that the sources set.
     given: Vec<String>,
     /// Under which name a file set one of our keys, when it was not ours.
-    names: BTreeMap<String, String>,
+    names: BTreeMap<String, Foreign>,
+    /// The file that has other names for our keys.
+    file: Option<String>,
+}
+
+/// What a file calls one of our keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Foreign {
+    name: String,
+    /// Its unit in ours.
+    unit: u64,
 }
 
 impl Notes {
@@ -35,8 +46,14 @@ impl Notes {
         self.without_effect.push(note);
     }
 
-    pub(super) fn named(&mut self, key: &str, name: &str) {
-        self.names.insert(key.to_owned(), name.to_owned());
+    /// A file sets our key under another name, in a unit that is so much of ours.
+    pub(super) fn named(&mut self, key: &str, name: &str, unit: u64) {
+        self.names.insert(key.to_owned(), Foreign { name: name.to_owned(), unit });
+    }
+
+    /// Not the file sets it, but a variable.
+    pub(super) fn overridden(&mut self, key: &str) {
+        self.names.remove(key);
     }
 
     /// A key was given by a file or a variable.
@@ -73,15 +90,24 @@ impl Notes {
     }
 
     /// Our key, behind the name that the file has for it.
-    pub(super) fn name_of(&self, key: &str) -> String {
+    fn name_of(&self, key: &str) -> String {
         match self.names.get(key) {
-            Some(name) => format!("{name} ({key})"),
+            Some(Foreign { name, .. }) => format!("{name} ({key})"),
             None => key.to_owned(),
         }
     }
 
+    /// A problem in the words of the file that has it: its own name, its name for the key, its unit.
+    pub(super) fn in_words_of_the_file(&self, bad: &mut BadSetting) {
+        let Some(foreign) = self.names.get(&bad.field) else { return };
+        bad.count_in(foreign.unit);
+        let file = self.file.as_ref().map(|file| format!("{file}: ")).unwrap_or_default();
+        bad.field = format!("{file}{}", self.name_of(&bad.field));
+    }
+
     /// The file's name before each remark so far.
     pub(super) fn of_file(&mut self, file: &std::path::Path) {
+        self.file = Some(file.display().to_string());
         let all = [&mut self.told, &mut self.warnings, &mut self.without_effect];
         for note in all.into_iter().flatten() {
             *note = format!("{}: {note}", file.display());

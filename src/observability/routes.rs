@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -61,6 +61,8 @@ pub fn router(observed: Observed) -> Router {
         .route("/health/signalr/connections/key/{key}", get(of_key))
         .route("/health/signalr/connections/group/{group}", get(of_group))
         .route("/health/signalr/connections/transport/{transport}", get(of_transport))
+        .route("/health/signalr/{*rest}", any(unknown))
+        .method_not_allowed_fallback(wrong_method)
         .with_state(Arc::new(observatory))
 }
 
@@ -172,6 +174,14 @@ async fn of_transport(State(own): Shared, Path(name): Path<String>, request: Req
     let is_meant = move |facts: &Facts| facts.transport == kind;
     let (connections, count) = own.list(is_meant, View::OfTransport, query).await;
     json_of(&json!({ "transportType": kind.name(), "connections": connections, "count": count }))
+}
+
+async fn unknown() -> Response {
+    refused(StatusCode::NOT_FOUND, "There is no such address.")
+}
+
+async fn wrong_method() -> Response {
+    refused(StatusCode::METHOD_NOT_ALLOWED, "This path takes GET only.")
 }
 
 fn admin_only(access: &Access) -> Option<Response> {

@@ -66,6 +66,19 @@ pub(super) async fn ask_operator(
     publish.refuse(Problem::not_an_operator())
 }
 
+/// Conduit's admins: operators, and whoever has a virtual key with that role.
+pub(super) async fn ask_admin(
+    State(publish): State<Arc<Publish>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    if publish.admin.opens(headers) || publish.virtual_keys.has_admin(headers) {
+        return next.run(request).await;
+    }
+    publish.refuse(Problem::not_an_admin())
+}
+
 /// A burst of one second's requests, refilled evenly.
 fn limited(routes: Router, limit: NonZeroU32, publish: &Arc<Publish>) -> Router {
     let config = GovernorConfigBuilder::default()

@@ -6,15 +6,15 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::access::ask_operator;
+use super::access::ask_admin;
 use super::admin::again_by_id;
 use super::members::path;
 use super::problem::Problem;
-use super::router::Publish;
+use super::router::{Publish, unknown_path, wrong_method};
 use super::shapes::iso;
 use crate::delivery::{BreakerState, DeadFilter, DeadLetter, NotAccepted, Reason, Receipt, Target};
 use crate::model::MessageId;
@@ -22,14 +22,17 @@ use crate::model::MessageId;
 /// Conduit answers with everything it has; here there may be a hundred thousand.
 const LISTED_MAX: usize = 1_000;
 
-/// The counts are for everybody, as in Conduit; dead letters are for operators.
+/// The counts are for everybody, as in Conduit; dead letters are for admins, as in Conduit.
 pub(super) fn router(publish: &Arc<Publish>) -> Router {
     let dead_letters = Router::new()
         .route("/health/signalr/queue/deadletter", get(list))
         .route("/health/signalr/queue/deadletter/{id}/requeue", post(requeue))
-        .layer(from_fn_with_state(publish.clone(), ask_operator));
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(publish.clone(), ask_admin));
     Router::new()
         .route("/health/signalr/queue", get(statistics))
+        .route("/health/signalr/queue/{*rest}", any(unknown_path))
+        .method_not_allowed_fallback(wrong_method)
         .merge(dead_letters)
         .with_state(publish.clone())
 }
@@ -91,8 +94,10 @@ async fn requeue(
     let done = async {
         let unknown = || Problem::not_found("dead letter");
         let id = MessageId::parse(&path(id)?).map_err(|_bad| unknown())?;
-        let filter = DeadFilter { id: Some(id), ..DeadFilter::default() };
-        again_by_id(&publish, filter, Target::SameSubscriber).await?;
+        let filter = DeadFilter { ids: Some([id].into()), ..DeadFilter::default() };
+        // All of them: Conduit's clients know of no rest. A message has no more than its audience had
+        // subscribers, and each part of the work has its deadline.
+        again_by_id(&publish, filter, Target::SameSubscriber, usize::MAX).await?;
         Ok(Json(json!({ "message": "Message requeued successfully" })).into_response())
     };
     publish.answer(done.await)
@@ -101,9 +106,9 @@ async fn requeue(
 fn dead(letter: &DeadLetter) -> Value {
     json!({
         "messageId": letter.id.as_str(),
-        "messageType": &*letter.content.target,
+        "messageType": &*letter.target,
         "hubName": letter.hub.as_str(),
-        "methodName": &*letter.content.target,
+        "methodName": &*letter.target,
         "queuedAt": iso(letter.accepted_at),
         "deliveryAttempts": letter.attempts.len(),
         "lastError": letter.attempts.last().map(|last| &*last.error),

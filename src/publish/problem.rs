@@ -92,6 +92,14 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, kind, "No good key of operators", detail)
     }
 
+    /// 401: no key of operators and no virtual key of an admin.
+    pub fn not_an_admin() -> Self {
+        let kind = "urn:conduit-realtime:problem:unauthenticated";
+        let detail = "Send the key of operators (admin.key_sha256) or a virtual key with admin = true \
+                      in X-API-Key or as a Bearer token.";
+        Self::new(StatusCode::UNAUTHORIZED, kind, "No good key of admins", detail)
+    }
+
     /// 404: something that the path names is not there.
     pub fn not_found(what: &str) -> Self {
         let kind = "urn:conduit-realtime:problem:not-found";

@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::tasks::TaskRegister;
 use super::webhook::Webhooks;
 use super::{access, admin, batch, broadcast, conduit, members, messages, receipts, tasks};
-use crate::auth::{AdminKey, ServiceKeys};
+use crate::auth::{AdminKey, ServiceKeys, VirtualKeys};
 use crate::delivery::Delivery;
 
 /// What the server gives this room.
@@ -28,6 +28,8 @@ pub struct Publish {
     pub service_keys: Arc<ServiceKeys>,
     /// Who may see and change what others published.
     pub admin: Arc<AdminKey>,
+    /// The clients' keys: those of admins open Conduit's dead letters, as they do in Conduit.
+    pub virtual_keys: Arc<VirtualKeys>,
     /// The limits, checked.
     pub config: Config,
     /// Who is told what became of messages.
@@ -82,8 +84,8 @@ impl Publish {
     }
 }
 
-/// All routes: `/api/v1/…` behind a service key, `/api/v1/admin/…` and Conduit's behind the
-/// operators' key, `/api/broadcast` without.
+/// All routes: `/api/v1/…` behind a service key, `/api/v1/admin/…` behind the operators' key,
+/// Conduit's behind that or an admin's, `/api/broadcast` without.
 pub fn router(publish: Publish) -> Router {
     let publish = Arc::new(publish);
     let v1 = Router::new()
@@ -124,10 +126,10 @@ pub fn router(publish: Publish) -> Router {
         .merge(broadcast)
 }
 
-async fn unknown_path(State(publish): State<Arc<Publish>>) -> Response {
+pub(super) async fn unknown_path(State(publish): State<Arc<Publish>>) -> Response {
     publish.refuse(Problem::not_found("address"))
 }
 
-async fn wrong_method(State(publish): State<Arc<Publish>>) -> Response {
+pub(super) async fn wrong_method(State(publish): State<Arc<Publish>>) -> Response {
     publish.refuse(Problem::method_not_allowed())
 }

@@ -6,10 +6,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 
-use crate::auth::{AdminKey, Authenticator, Keys, VirtualKeys};
+use crate::auth::{ADMIN, AdminKey, Authenticator, Keys, VirtualKeys};
 use crate::observability::{Access, Gate};
-
-const ADMIN: &str = "admin";
 
 /// An admin has the operators' key, or a virtual key with that role.
 pub(super) struct KeyGate {

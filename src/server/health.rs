@@ -31,6 +31,7 @@ impl Health {
         Router::new()
             .route("/health/live", get(live))
             .route("/health/ready", get(ready))
+            .method_not_allowed_fallback(wrong_method)
             .with_state(self.clone())
     }
 }
@@ -47,7 +48,36 @@ async fn ready(State(health): State<Health>) -> Response {
     }
 }
 
+async fn wrong_method() -> Response {
+    let body =
+        r#"{"title":"Method Not Allowed","status":405,"detail":"This path takes GET only."}"#;
+    answer(StatusCode::METHOD_NOT_ALLOWED, "application/problem+json", body)
+}
+
 fn json(status: StatusCode, body: &'static str) -> Response {
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    answer(status, "application/json", body)
+}
+
+fn answer(status: StatusCode, kind: &'static str, body: &'static str) -> Response {
+    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")];
     (status, headers, body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use http::Request;
+    use tower::ServiceExt as _;
+
+    #[tokio::test]
+    async fn another_method_than_get_is_a_problem_like_any_other() {
+        let router = Health { stopping: Arc::default() }.router();
+        for path in ["/health/live", "/health/ready"] {
+            let request = Request::post(path).body(Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+            assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
+        }
+    }
 }

@@ -141,6 +141,7 @@ pub(super) fn build(
         delivery: server.delivery().clone(),
         service_keys: keys.service_keys.clone(),
         admin: keys.admin.clone(),
+        virtual_keys: keys.virtual_keys.clone(),
         webhooks,
         config: config.publish.clone(),
         door: door.clone(),

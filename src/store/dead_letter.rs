@@ -125,7 +125,16 @@ pub struct DeadLetter {
     pub reason: Reason,
     /// What was tried, oldest first, earlier lives included.
     pub attempts: Vec<Attempt>,
-    /// What it said.
+    /// The event's name.
+    pub target: Arc<str>,
+}
+
+/// A dead letter and what it said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholeLetter {
+    /// The letter.
+    pub letter: DeadLetter,
+    /// What it said. The letters of one message share it.
     pub content: Content,
 }
 
@@ -140,8 +149,8 @@ pub struct DeadFilter {
     pub reason: Option<Reason>,
     /// Of this subscriber.
     pub subscriber: Option<SubscriberId>,
-    /// Of this message.
-    pub id: Option<MessageId>,
+    /// Of one of these messages.
+    pub ids: Option<Arc<[MessageId]>>,
     /// That died then or later.
     pub died_from: Option<Moment>,
     /// That died before.
@@ -152,9 +161,9 @@ pub struct DeadFilter {
 
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadPage {
+pub struct DeadPage<T = DeadLetter> {
     /// In order of acceptance.
-    pub letters: Vec<DeadLetter>,
+    pub letters: Vec<T>,
     /// Where to go on; none at the end.
     pub next: Option<DeadKey>,
 }

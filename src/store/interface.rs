@@ -6,7 +6,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::config::Mode;
-use super::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target};
+use super::dead_letter::{
+    Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target, WholeLetter,
+};
 use super::health::Health;
 use super::message::{Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept, Which};
 use super::names::{MessageSeq, Moment, SubscriberId};
@@ -173,13 +175,22 @@ pub trait Store: Send + Sync + 'static {
 
     // Dead letters.
 
-    /// The dead letters that fit, after a key; an export goes on with [`DeadPage::next`].
+    /// The dead letters that fit, after a key, without what they say: nothing is read from a disk.
     fn dead_letters(
         &self,
         filter: DeadFilter,
         after: Option<DeadKey>,
         limit: usize,
     ) -> Answer<DeadPage>;
+
+    /// The same with what they say; an export goes on with [`DeadPage::next`]. A page has at least
+    /// one letter, and ends where the letters would say more than 8 MiB, each counted for itself.
+    fn whole_letters(
+        &self,
+        filter: DeadFilter,
+        after: Option<DeadKey>,
+        limit: usize,
+    ) -> Answer<DeadPage<WholeLetter>>;
 
     /// Makes up to `limit` dead letters that fit owed again. Their attempts begin anew, their
     /// history stays.

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use conduit_realtime::model::TransportKind;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::world::World;
@@ -112,4 +112,19 @@ async fn a_node_that_stops_is_unhealthy() {
     world.ready.store(false, Ordering::Relaxed);
     let answer = world.get("/health", None).await;
     assert_eq!(answer, (StatusCode::SERVICE_UNAVAILABLE, json!("Unhealthy")));
+}
+
+#[tokio::test]
+async fn what_is_no_route_and_no_method_is_a_problem_like_any_other() {
+    let world = World::new();
+    for (method, path, status) in [
+        (Method::GET, "/health/signalr/nosuch", 404),
+        (Method::GET, "/health/signalr/connections/nosuch/7", 404),
+        (Method::POST, "/health/signalr", 405),
+        (Method::DELETE, "/health/signalr/connections/details", 405),
+    ] {
+        let (found, problem) = world.ask(method, path, None).await;
+        assert_eq!((found.as_u16(), &problem["status"]), (status, &json!(status)), "{path}");
+        assert!(problem["detail"].is_string());
+    }
 }

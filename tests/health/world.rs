@@ -19,7 +19,7 @@ use conduit_realtime::protocol::Protocol;
 use conduit_realtime::store::LocalStore;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use prometheus::Registry;
 use serde_json::Value;
@@ -136,7 +136,16 @@ impl World {
     }
 
     pub(crate) async fn get(&self, path: &str, who: Option<&str>) -> (StatusCode, Value) {
-        let mut request = Request::get(path);
+        self.ask(Method::GET, path, who).await
+    }
+
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        who: Option<&str>,
+    ) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(path);
         if let Some(who) = who {
             request = request.header("x-test", who);
         }

@@ -10,9 +10,10 @@ use conduit_realtime::config::Environment;
 use conduit_realtime::delivery::Reason;
 use conduit_realtime::store::{self, LocalStore, Store};
 use prometheus::Registry;
+use serde_json::json;
 use tokio_util::task::TaskTracker;
 
-use crate::world::{BILLING, BOSS, Settings, World, now};
+use crate::world::{BILLING, BOSS, Settings, World, message, now, with};
 
 /// The exit code of a command.
 async fn run(words: &[&str], variables: &[(&str, &str)]) -> String {
@@ -52,10 +53,7 @@ async fn dead(store: &LocalStore) -> u64 {
 async fn a_running_server_is_asked_over_http() {
     let world = World::new();
     graveyard(&world, 5).await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let router = world.router.clone();
-    TaskTracker::new().spawn(async move { axum::serve(listener, router).await });
+    let url = served(&world).await;
     let key = [("CONDUIT_ADMIN_KEY", BOSS)];
     let ask = async |words: &[&str]| {
         let words: Vec<&str> = words.iter().copied().chain(["--url", &url]).collect();
@@ -79,6 +77,69 @@ async fn a_running_server_is_asked_over_http() {
     let wrong = run(&["list", "--url", &url, "--key", BILLING], &[]).await;
     assert_eq!(wrong, not_done());
     assert_eq!(run(&["export", "--url", "http://127.0.0.1:1"], &key).await, not_done());
+}
+
+/// Serves the world's routes. Answers where.
+async fn served(world: &World) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = world.router.clone();
+    TaskTracker::new().spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+/// The program itself, and the lines that it prints.
+async fn program(words: &[&str]) -> (Option<i32>, Vec<String>) {
+    let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_conduit-realtime"));
+    let output = program.arg("dead-letters").args(words).output().await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.code(), text.lines().map(str::to_owned).collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn letters_of_any_number_and_size_are_shown() {
+    let world = World::new();
+    let all = world.crowd(30).await;
+    let large = with(message("m"), "arguments", json!(["x".repeat(900_000)]));
+    assert_eq!(world.publish(&large).await.status, 202);
+    world.all_die(&all, "m").await;
+    let url = served(&world).await;
+    let show = async |id: &str| program(&["show", id, "--url", &url, "--key", BOSS]).await;
+    let (code, lines) = show("m").await;
+    assert_eq!((code, lines.len()), (Some(0), 30));
+    for (line, subscriber) in lines.iter().zip(&all) {
+        assert!(line.contains(&format!("\"subscriber\":\"{subscriber}\"")), "{}", &line[..200]);
+    }
+    assert_eq!(show("nosuch").await, (Some(1), Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_with_ids_go_on_until_all_are_done_with_and_say_when_there_was_nothing() {
+    let world = World::new();
+    let all = world.crowd(10_001).await;
+    world.accepted("m").await;
+    world.all_die(&all, "m").await;
+    let url = served(&world).await;
+    let ask = async |words: &[&str]| {
+        let words: Vec<&str> = words.iter().copied().chain(["--url", &url]).collect();
+        run(&words, &[("CONDUIT_ADMIN_KEY", BOSS)]).await
+    };
+    for words in [
+        &["requeue", "nope1", "nope2"][..],
+        &["purge", "nope1", "nope2"],
+        &["requeue", "--hub", "news"],
+        &["purge", "--hub", "news"],
+    ] {
+        assert_eq!(ask(words).await, not_done(), "{words:?}");
+    }
+    assert_eq!(ask(&["requeue", "m"]).await, done());
+    assert_eq!(dead(&world.store).await, 0);
+    world.all_die(&all, "m").await;
+    assert_eq!(ask(&["requeue", "m", "nope"]).await, done());
+    assert_eq!(dead(&world.store).await, 0);
+    world.all_die(&all, "m").await;
+    assert_eq!(ask(&["purge", "m"]).await, done());
+    assert_eq!(dead(&world.store).await, 0);
 }
 
 /// A folder that is gone when the test is over.

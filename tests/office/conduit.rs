@@ -5,9 +5,12 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, Utc};
 use conduit_realtime::delivery::Reason;
 use conduit_realtime::store::Store;
+use http::Method;
 use serde_json::{Value, json};
 
-use crate::world::{BILLING, BOSS, World, assert_problem, eventually, message, now, with};
+use crate::world::{
+    ADMIN, BILLING, BOSS, CLIENT, World, assert_problem, eventually, message, now, with,
+};
 
 const QUEUE: &str = "/health/signalr/queue";
 
@@ -16,17 +19,18 @@ fn soon() -> Value {
 }
 
 #[tokio::test]
-async fn dead_letters_and_expired_messages_are_listed_for_operators() {
+async fn dead_letters_and_expired_messages_are_listed_for_admins() {
     let world = World::new();
     let a = world.subscriber("a").await;
     world.accepted("dies").await;
     world.die(a, "dies", Reason::TimedOut).await;
     assert_eq!(world.publish(&with(message("expires"), "expiresAt", soon())).await.status, 202);
     let path = format!("{QUEUE}/deadletter");
-    for key in [BILLING, ""] {
+    for key in [BILLING, CLIENT, ""] {
         assert_problem(&world.get(key, &path).await, 401, None);
     }
-    eventually("both are listed", || async { world.get(BOSS, &path).await.json["count"] == 2 })
+    assert_problem(&world.get(ADMIN, "/api/v1/admin/dead-letters").await, 401, None);
+    eventually("both are listed", || async { world.get(ADMIN, &path).await.json["count"] == 2 })
         .await;
     let messages = world.get(BOSS, &path).await.json["messages"].clone();
     let dead = &messages[0];
@@ -61,8 +65,10 @@ async fn a_requeue_of_an_unknown_id_is_404_and_to_somebody_who_is_gone_409() {
     let requeue = |id: &str| {
         let path = format!("{QUEUE}/deadletter/{id}/requeue");
         let world = &world;
-        async move { world.post(BOSS, &path, &Value::Null).await }
+        async move { world.post(ADMIN, &path, &Value::Null).await }
     };
+    let as_client = format!("{QUEUE}/deadletter/m1/requeue");
+    assert_problem(&world.post(CLIENT, &as_client, &Value::Null).await, 401, None);
     let answer = requeue("m1").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json, json!({"message": "Message requeued successfully"}));
@@ -70,6 +76,21 @@ async fn a_requeue_of_an_unknown_id_is_404_and_to_somebody_who_is_gone_409() {
     assert_problem(&requeue("nosuch").await, 404, None);
     world.store.end(a, now()).await.unwrap();
     assert_problem(&requeue("m2").await, 409, Some("subscriber_gone"));
+}
+
+#[tokio::test]
+async fn what_is_no_route_and_no_method_is_a_problem_like_any_other() {
+    let world = World::new();
+    let dead = format!("{QUEUE}/deadletter");
+    for (method, path, status) in [
+        (Method::POST, QUEUE.to_owned(), 405),
+        (Method::DELETE, dead.clone(), 405),
+        (Method::GET, format!("{dead}/m1/requeue"), 405),
+        (Method::GET, format!("{dead}/m1"), 404),
+        (Method::GET, format!("{QUEUE}/nosuch"), 404),
+    ] {
+        assert_problem(&world.ask(BOSS, method, &path, "").await, status, None);
+    }
 }
 
 #[tokio::test]

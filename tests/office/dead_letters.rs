@@ -174,6 +174,58 @@ async fn many_are_sent_again_by_ids_and_by_filter_but_all_only_when_it_is_said()
     }
 }
 
+/// Over the 10 000 that one request changes.
+#[tokio::test]
+async fn a_request_with_ids_says_where_to_go_on_and_conduits_goes_to_the_end() {
+    let world = World::new();
+    let all = world.crowd(10_001).await;
+    world.accepted("m1").await;
+    let counts = async || {
+        let receipt = world.delivery.receipts("m1".into(), None).await.unwrap().remove(0);
+        (receipt.counts.dead, receipt.counts.pending)
+    };
+    world.all_die(&all, "m1").await;
+    let ids = json!({"messageIds": ["nosuch", "m1"]});
+    let first = world.post(BOSS, &format!("{LIST}/requeue"), &ids).await.json;
+    assert_eq!((&first["requeued"], &first["more"]), (&json!(10_000), &json!(true)));
+    let next = format!("{LIST}/requeue?after={}", first["next"].as_str().unwrap());
+    let second = world.post(BOSS, &next, &ids).await.json;
+    assert_eq!((&second["requeued"], &second["more"]), (&json!(1), &json!(false)));
+    assert_eq!(second["next"], Value::Null);
+
+    world.all_die(&all, "m1").await;
+    let conduit = "/health/signalr/queue/deadletter/m1/requeue";
+    assert_eq!(world.post(BOSS, conduit, &Value::Null).await.status, 200);
+    assert_eq!(counts().await, (0, 10_001));
+
+    world.all_die(&all, "m1").await;
+    let one = format!("{LIST}/messages/m1");
+    for expected in [json!({"purged": 10_000, "more": true}), json!({"purged": 1, "more": false})] {
+        assert_eq!(world.ask(BOSS, Method::DELETE, &one, "").await.json, expected);
+    }
+}
+
+#[tokio::test]
+async fn letters_of_large_messages_are_shown_in_pages() {
+    let world = World::new();
+    let all = world.crowd(30).await;
+    let large = with(message("m1"), "arguments", json!(["x".repeat(900_000)]));
+    assert_eq!(world.publish(&large).await.status, 202);
+    world.all_die(&all, "m1").await;
+    let (mut shown, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = world.get(BOSS, &format!("{LIST}/messages/m1?{after}")).await;
+        assert!(page.text.len() < 8_400_000, "{}", page.text.len());
+        shown.push(page.json["count"].as_u64().unwrap());
+        match page.json["next"].as_str() {
+            Some(next) => after = format!("after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(shown, [9, 9, 9, 3]);
+    assert_eq!(count(&world, "").await, 30, "a list does not say what they say");
+}
+
 #[tokio::test]
 async fn purged_letters_are_gone_and_counted() {
     let (world, a, _) = graveyard().await;

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
-use conduit_realtime::auth::{AdminKey, ServiceKeyConfig, ServiceKeys, hash_key};
+use conduit_realtime::auth::{
+    AdminKey, ServiceKeyConfig, ServiceKeys, VirtualKeyConfig, VirtualKeys, hash_key,
+};
 use conduit_realtime::backplane::InProcess;
 use conduit_realtime::connections::{self, Connections};
 use conduit_realtime::delivery::{
@@ -28,6 +30,9 @@ use tower::ServiceExt;
 pub(crate) const BILLING: &str = "condt_of_billing";
 pub(crate) const OTHER: &str = "condt_of_another";
 pub(crate) const BOSS: &str = "condt_of_the_boss";
+/// Virtual keys: of a client, and of one with `admin = true`.
+pub(crate) const CLIENT: &str = "condt_of_a_client";
+pub(crate) const ADMIN: &str = "condt_of_an_admin";
 
 pub(crate) struct World {
     pub(crate) router: Router,
@@ -117,6 +122,10 @@ impl World {
             delivery: delivery.clone(),
             service_keys: Arc::new(ServiceKeys::new(&keys)),
             admin: Arc::new(AdminKey::new(Some(&hash_key(BOSS.as_bytes())))),
+            virtual_keys: Arc::new(VirtualKeys::new(&[
+                virtual_key(1, CLIENT, false),
+                virtual_key(2, ADMIN, true),
+            ])),
             webhooks,
             config: settings.publish,
             door: Door::default(),
@@ -140,6 +149,14 @@ impl World {
         self.store.open(open, now()).await.unwrap().subscriber
     }
 
+    pub(crate) async fn crowd(&self, count: usize) -> Vec<SubscriberId> {
+        let mut all = Vec::with_capacity(count);
+        for n in 0..count {
+            all.push(self.subscriber(&format!("u{n}")).await);
+        }
+        all
+    }
+
     /// The subscriber's pair ends.
     pub(crate) async fn settle(&self, subscriber: SubscriberId, id: &str, outcome: Outcome) {
         let message = Which::Id(MessageId::from(id));
@@ -154,6 +171,17 @@ impl World {
         let spent = Spent { attempts: 1, ..Spent::default() };
         self.store.note_attempt(receipts[0].seq, subscriber, attempt, spent).await.unwrap();
         self.settle(subscriber, id, Outcome::Dead(reason)).await;
+    }
+
+    /// Everybody's pair of the message dies.
+    pub(crate) async fn all_die(&self, all: &[SubscriberId], id: &str) {
+        let dying = all.iter().map(|&subscriber| Settle {
+            subscriber,
+            message: Which::Id(MessageId::from(id)),
+            outcome: Outcome::Dead(Reason::TimedOut),
+        });
+        let ended = self.store.settle(dying.collect(), now()).await.unwrap();
+        assert_eq!(ended.len(), all.len());
     }
 
     /// A counter by hub.
@@ -210,6 +238,10 @@ fn service_key(name: &str, key: &str) -> ServiceKeyConfig {
         sha256: hash_key(key.as_bytes()),
         ..ServiceKeyConfig::default()
     }
+}
+
+fn virtual_key(id: u32, key: &str, admin: bool) -> VirtualKeyConfig {
+    VirtualKeyConfig { id, name: key.into(), sha256: hash_key(key.as_bytes()), admin }
 }
 
 /// An acknowledged message to all.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::Body;
 use bytes::BytesMut;
-use conduit_realtime::auth::{AdminKey, ServiceKeyConfig, ServiceKeys, hash_key};
+use conduit_realtime::auth::{AdminKey, ServiceKeyConfig, ServiceKeys, VirtualKeys, hash_key};
 use conduit_realtime::backplane::InProcess;
 use conduit_realtime::connections::{
     self, Connection, Connections, Inbound, NewConnection, Outlet, Pipe, Pulled, Source,
@@ -123,6 +123,7 @@ impl World {
             delivery: delivery.clone(),
             service_keys: Arc::new(keys),
             admin: Arc::new(AdminKey::new(None)),
+            virtual_keys: Arc::new(VirtualKeys::new(&[])),
             webhooks,
             config,
             door: door.clone(),

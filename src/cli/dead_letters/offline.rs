@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::auth::{AdminKey, ServiceKeys, hash_key};
+use crate::auth::{AdminKey, ServiceKeys, VirtualKeys, hash_key};
 use crate::backplane::InProcess;
 use crate::cli::http::{ANSWER_BYTES_MAX, Answer};
 use crate::config::{Config, Environment, Overrides};
@@ -112,6 +112,7 @@ fn routes(config: &Config, registry: &Registry) -> Result<Router, AnyError> {
         delivery,
         service_keys: Arc::new(ServiceKeys::new(&[])),
         admin: Arc::new(AdminKey::new(Some(&hash_key(KEY.as_bytes())))),
+        virtual_keys: Arc::new(VirtualKeys::new(&[])),
         webhooks,
         config: config.publish.clone(),
         door: Door::default(),

@@ -103,8 +103,9 @@ pub(super) fn is_section(path: &str) -> bool {
     NAMES.iter().any(|name| name.path.to_lowercase().starts_with(&format!("{path}:")))
 }
 
-/// The known name or section that is spelt most like it; one in the same section is nearer.
-pub(super) fn nearest(path: &str) -> &'static str {
+/// The known name or section that is spelt most like it; one in the same section is nearer. None
+/// when half of the letters or more are others.
+pub(super) fn nearest(path: &str) -> Option<&'static str> {
     let (place, own) = path.rsplit_once(':').unwrap_or(("", path));
     let sections = NAMES.iter().filter_map(|name| Some(name.path.split_once(':')?.0));
     let candidates = NAMES.iter().map(|name| name.path).chain(sections);
@@ -113,5 +114,6 @@ pub(super) fn nearest(path: &str) -> &'static str {
         let elsewhere = usize::from(!at.eq_ignore_ascii_case(place));
         2 * strsim::levenshtein(&own.to_lowercase(), &last.to_lowercase()) + elsewhere
     };
-    candidates.min_by_key(distance).unwrap_or_default()
+    let nearest = candidates.map(|known| (distance(&known), known)).min_by_key(|own| own.0)?;
+    (nearest.0 < own.chars().count()).then_some(nearest.1)
 }

@@ -154,9 +154,15 @@ fn unknown_keys_and_impossible_values_are_refused_by_their_own_names() {
         (r#""on""#, "SignalR must be a section"),
         (
             r#"{ "MessageQueue": { "InitialRetryDelaySeconds": 9, "MaxRetryDelaySeconds": 8 } }"#,
-            "SignalR:MessageQueue:InitialRetryDelaySeconds (delivery.backoff_ms_min) must be 1 to \
-             8000, not 9000",
+            "appsettings.json: SignalR:MessageQueue:InitialRetryDelaySeconds \
+             (delivery.backoff_ms_min) must be 1 to 8, not 9",
         ),
+        (
+            r#"{ "MessageQueue": { "InitialRetryDelaySeconds": 60 } }"#,
+            "appsettings.json: SignalR:MessageQueue:InitialRetryDelaySeconds \
+             (delivery.backoff_ms_min) must be 1 to 32, not 60",
+        ),
+        (r#"{ "EnableDetailedErrors": true }"#, "SignalR:EnableDetailedErrors is not known"),
         // Also where the seed's name would win.
         (
             r#"{ "Acknowledgment": { "MessageTimeoutSeconds": 1, "TimeoutSeconds": "x" } }"#,
@@ -165,8 +171,19 @@ fn unknown_keys_and_impossible_values_are_refused_by_their_own_names() {
     ] {
         assert_refused(inner, expected);
     }
+    for root in ["[1]", "7", "null"] {
+        let problems = load(root).unwrap_err().problems;
+        assert!(problems[0].ends_with("appsettings.json: the file must be a JSON object"));
+    }
     let problems = load("{").unwrap_err().problems;
     assert!(problems[0].contains("appsettings.json: the file is no JSON"), "{problems:?}");
+}
+
+#[test]
+fn a_section_may_be_empty_or_null() {
+    for inner in [r#"{ "Acknowledgment": {} }"#, r#"{ "Acknowledgment": null }"#, "{}", "null"] {
+        assert_eq!(section(inner).unwrap().config, Config::default(), "{inner}");
+    }
 }
 
 #[test]
@@ -232,4 +249,15 @@ fn a_variable_overrides_it() {
     assert_eq!(config.hubs["tasks"].message_bytes_max, 2_048);
     assert_eq!(config.hubs["bench"].message_bytes_max, 32_768);
     assert_eq!(config.delivery.retry_attempts_max, 1);
+    let slow = File::new(
+        "appsettings.json",
+        r#"{ "SignalR": { "MessageQueue": {
+        "InitialRetryDelaySeconds": 2 } } }"#,
+    );
+    let environment = Environment::of([
+        ("CONDUIT_CONFIG", slow.0.to_str().unwrap()),
+        ("CONDUIT__DELIVERY__BACKOFF_MS_MIN", "60000"),
+    ]);
+    let bad = Config::load(&Overrides::default(), &environment).unwrap_err();
+    assert_eq!(bad.problems, ["delivery.backoff_ms_min must be 1 to 32000, not 60000"]);
 }

@@ -10,7 +10,7 @@ use crate::delivery::outlet::Delivery;
 use crate::model::{MessageId, Tenant};
 use crate::store::{
     DeadFilter, DeadKey, DeadPage, Ended, Health, Receipt, Requeued, Stats, StoreError,
-    SubscriberId, Target,
+    SubscriberId, Target, WholeLetter,
 };
 
 /// What a breaker guards.
@@ -101,7 +101,7 @@ impl Delivery {
         }
     }
 
-    /// Dead letters that fit, after a key.
+    /// Dead letters that fit, after a key, without what they say.
     pub async fn dead_letters(
         &self,
         filter: DeadFilter,
@@ -111,6 +111,18 @@ impl Delivery {
         let acks = self.kept()?;
         acks.settler.hurry(&*acks.store, acks.now());
         Ok(acks.store.dead_letters(filter, after, limit).await?)
+    }
+
+    /// The same with what they say; a page may end early, at 8 MiB.
+    pub async fn whole_letters(
+        &self,
+        filter: DeadFilter,
+        after: Option<DeadKey>,
+        limit: usize,
+    ) -> Result<DeadPage<WholeLetter>, NotAccepted> {
+        let acks = self.kept()?;
+        acks.settler.hurry(&*acks.store, acks.now());
+        Ok(acks.store.whole_letters(filter, after, limit).await?)
     }
 
     /// Sends dead letters again; those who are here get them at once.

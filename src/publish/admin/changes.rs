@@ -35,10 +35,9 @@ pub(super) async fn requeue(
 ) -> Response {
     let done = async {
         let query = Query::parse(query.as_deref())?;
+        let filter = meant(&publish, &query, request).await?;
         let mut again = Again::default();
-        for filter in meant(&publish, &query, request).await? {
-            again.over(&publish, filter, query.target).await?;
-        }
+        again.over(&publish, filter, query.target, REQUEST_MAX).await?;
         Ok(Json(again.told()).into_response())
     };
     publish.answer(done.await)
@@ -52,21 +51,22 @@ pub(super) async fn requeue_message(
 ) -> Response {
     let done = async {
         let query = of_message(id, Query::parse(query.as_deref())?)?;
-        let told = again_by_id(&publish, query.filter, query.target).await?;
+        let told = again_by_id(&publish, query.filter, query.target, REQUEST_MAX).await?;
         Ok(Json(told).into_response())
     };
     publish.answer(done.await)
 }
 
 /// Sends the dead letters of one message again: 404 when there are none, a conflict when none of
-/// them can be.
+/// them can be. At most `max` of them.
 pub(in crate::publish) async fn again_by_id(
     publish: &Publish,
     filter: DeadFilter,
     target: Target,
+    max: usize,
 ) -> Result<Value, Problem> {
     let mut again = Again::default();
-    again.over(publish, filter, target).await?;
+    again.over(publish, filter, target, max).await?;
     match again.refusals.first() {
         _ if again.letters > 0 => Ok(again.told()),
         Some((_, refusal)) => Err(cannot(*refusal)),
@@ -82,12 +82,8 @@ pub(super) async fn purge(
 ) -> Response {
     let done = async {
         let query = Query::parse(query.as_deref())?;
-        let (mut purged, mut more) = (0, false);
-        for filter in meant(&publish, &query, request).await? {
-            let (own, rest) = throw_away(&publish, filter, REQUEST_MAX - purged).await?;
-            purged += own;
-            more = more || rest;
-        }
+        let filter = meant(&publish, &query, request).await?;
+        let (purged, more) = throw_away(&publish, filter).await?;
         Ok(Json(json!({ "purged": purged, "more": more })).into_response())
     };
     publish.answer(done.await)
@@ -101,7 +97,7 @@ pub(super) async fn purge_message(
 ) -> Response {
     let done = async {
         let filter = of_message(id, Query::parse(query.as_deref())?)?.filter;
-        match throw_away(&publish, filter, REQUEST_MAX).await? {
+        match throw_away(&publish, filter).await? {
             (0, _) => Err(Problem::not_found("dead letter")),
             (purged, more) => Ok(Json(json!({ "purged": purged, "more": more })).into_response()),
         }
@@ -109,17 +105,14 @@ pub(super) async fn purge_message(
     publish.answer(done.await)
 }
 
-/// How many went, and whether there may be more.
-async fn throw_away(
-    publish: &Publish,
-    filter: DeadFilter,
-    max: usize,
-) -> Result<(usize, bool), Problem> {
+/// How many went, and whether there are more.
+async fn throw_away(publish: &Publish, filter: DeadFilter) -> Result<(usize, bool), Problem> {
     let mut purged = 0;
     loop {
-        let limit = BATCH.min(max - purged);
+        let limit = BATCH.min(REQUEST_MAX - purged);
         if limit == 0 {
-            return Ok((purged, true));
+            let rest = publish.in_time(publish.delivery.dead_letters(filter, None, 1)).await?;
+            return Ok((purged, !rest.letters.is_empty()));
         }
         let ended = publish.in_time(publish.delivery.purge(filter.clone(), limit)).await?.len();
         purged += ended;
@@ -148,9 +141,10 @@ impl Again {
         publish: &Publish,
         mut filter: DeadFilter,
         target: Target,
+        max: usize,
     ) -> Result<(), Problem> {
         loop {
-            let limit = BATCH.min(REQUEST_MAX.saturating_sub(self.looked_at));
+            let limit = BATCH.min(max.saturating_sub(self.looked_at));
             if limit == 0 {
                 self.more = true;
                 return Ok(());
@@ -222,11 +216,7 @@ fn cannot(refusal: BadRequeue) -> Problem {
 
 /// Which are meant: those of the listed messages, else those of the filter; all only when that is
 /// said in words.
-async fn meant(
-    publish: &Publish,
-    query: &Query,
-    request: Request,
-) -> Result<Vec<DeadFilter>, Problem> {
+async fn meant(publish: &Publish, query: &Query, request: Request) -> Result<DeadFilter, Problem> {
     let (parts, body) = request.into_parts();
     let body = body::read(&parts.headers, body, &publish.config).await?;
     if body.is_empty() {
@@ -234,7 +224,7 @@ async fn meant(
             let detail = "is required when nothing narrows what is meant: all=true";
             return Err(Problem::field("all", detail));
         }
-        return Ok(vec![query.filter.clone()]);
+        return Ok(query.filter.clone());
     }
     let Some(mut fields) = Fields::of(parse_body(&body)?, "")? else {
         return Err(Problem::not_an_object());
@@ -246,10 +236,10 @@ async fn meant(
         return Err(fields.wrong("messageIds", &detail).with_limit(IDS_MAX));
     }
     fields.finish()?;
-    let filter = |(index, id): (usize, &String)| {
-        let id = MessageId::parse(id)
-            .map_err(|bad| Problem::field(format!("messageIds[{index}]"), &bad.to_string()))?;
-        Ok(DeadFilter { id: Some(id), ..query.filter.clone() })
+    let id = |(index, id): (usize, &String)| {
+        MessageId::parse(id)
+            .map_err(|bad| Problem::field(format!("messageIds[{index}]"), &bad.to_string()))
     };
-    ids.iter().enumerate().map(filter).collect()
+    let ids: Result<Arc<[MessageId]>, Problem> = ids.iter().enumerate().map(id).collect();
+    Ok(DeadFilter { ids: Some(ids?), ..query.filter.clone() })
 }

@@ -14,14 +14,14 @@ use serde_json::json;
 
 use super::filter::Query;
 use super::letter::{Short, Whole};
-use crate::delivery::{DeadFilter, DeadKey, DeadLetter};
+use crate::delivery::{DeadFilter, DeadKey, WholeLetter};
 use crate::model::MessageId;
 use crate::publish::members::path;
 use crate::publish::problem::Problem;
 use crate::publish::router::Publish;
 use crate::publish::shapes::place;
 
-/// Dead letters of one message that are shown at once; its subscribers narrow them.
+/// Dead letters of one message that are shown at once.
 const OF_MESSAGE_MAX: usize = 1_000;
 /// Dead letters that are read at a time for an export.
 const EXPORT_PAGE: usize = 256;
@@ -46,7 +46,7 @@ pub(super) async fn list(
     publish.answer(listed.await)
 }
 
-/// Everything about the dead letters of one message.
+/// Everything about the dead letters of one message, a page of them.
 pub(super) async fn show(
     State(publish): State<Arc<Publish>>,
     id: Result<Path<String>, PathRejection>,
@@ -54,7 +54,7 @@ pub(super) async fn show(
 ) -> Response {
     let shown = async {
         let filter = of_message(id, Query::parse(query.as_deref())?)?.filter;
-        let reading = publish.delivery.dead_letters(filter, None, OF_MESSAGE_MAX);
+        let reading = publish.delivery.whole_letters(filter, None, OF_MESSAGE_MAX);
         let page = publish.in_time(reading).await?;
         if page.letters.is_empty() {
             return Err(Problem::not_found("dead letter"));
@@ -62,7 +62,7 @@ pub(super) async fn show(
         let letters: Vec<Whole> = page.letters.iter().map(Whole::of).collect();
         // Not through a tree of values: arguments are shown as they were published.
         let shown =
-            Shown { count: letters.len(), dead_letters: letters, more: page.next.is_some() };
+            Shown { count: letters.len(), dead_letters: letters, next: page.next.map(place) };
         Ok(Json(shown).into_response())
     };
     publish.answer(shown.await)
@@ -73,7 +73,7 @@ pub(super) async fn show(
 struct Shown {
     count: usize,
     dead_letters: Vec<Whole>,
-    more: bool,
+    next: Option<String>,
 }
 
 /// The query, narrowed to the message of the path.
@@ -82,7 +82,7 @@ pub(super) fn of_message(
     mut query: Query,
 ) -> Result<Query, Problem> {
     let id = MessageId::parse(&path(id)?).map_err(|_bad| Problem::not_found("dead letter"))?;
-    query.filter.id = Some(id);
+    query.filter.ids = Some([id].into());
     Ok(query)
 }
 
@@ -129,12 +129,12 @@ async fn read_page(
     filter: &DeadFilter,
     after: Option<DeadKey>,
 ) -> Result<(Bytes, Option<DeadKey>), Problem> {
-    let reading = publish.delivery.dead_letters(filter.clone(), after, EXPORT_PAGE);
+    let reading = publish.delivery.whole_letters(filter.clone(), after, EXPORT_PAGE);
     let page = publish.in_time(reading).await?;
     Ok((lines(&page.letters), page.next))
 }
 
-fn lines(letters: &[DeadLetter]) -> Bytes {
+fn lines(letters: &[WholeLetter]) -> Bytes {
     let mut lines = Vec::new();
     for letter in letters {
         // Writing plain data into memory cannot fail.

@@ -44,7 +44,7 @@ impl Query {
         match name {
             "hub" => filter.hub = Some(HubName::from(value.into_owned())),
             "tenant" => filter.tenant = Some(Tenant::from(value.into_owned())),
-            "messageId" => filter.id = Some(message_id(&value)?),
+            "messageId" => filter.ids = Some([message_id(&value)?].into()),
             "reason" => filter.reason = Some(reason(&value)?),
             "subscriber" => filter.subscriber = Some(subscriber(&value)?),
             "from" => filter.died_from = Some(moment(name, &value)?),
@@ -122,7 +122,7 @@ mod tests {
             tenant: Some("a b".into()),
             reason: Some(Reason::TimedOut),
             subscriber: Some(SubscriberId(7)),
-            id: Some("m-1".into()),
+            ids: Some(["m-1".into()].into()),
             died_from: Some(noon),
             died_before: Some(noon),
             after: Some(DeadKey { seq: MessageSeq(3), subscriber: SubscriberId(4) }),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::delivery::{DeadLetter, Encoding};
+use crate::delivery::{DeadLetter, Encoding, WholeLetter};
 use crate::publish::shapes::{audience, identity, iso};
 
 /// What a list shows.
@@ -61,7 +61,7 @@ impl Short {
             identity: identity(&letter.identity),
             hub: letter.hub.to_string(),
             tenant: letter.tenant.to_string(),
-            target: letter.content.target.to_string(),
+            target: letter.target.to_string(),
             reason: letter.reason.name(),
             accepted_at: iso(letter.accepted_at),
             died_at: iso(letter.died_at),
@@ -73,8 +73,7 @@ impl Short {
 }
 
 impl Whole {
-    pub(super) fn of(letter: &DeadLetter) -> Self {
-        let content = &letter.content;
+    pub(super) fn of(WholeLetter { letter, content }: &WholeLetter) -> Self {
         let (arguments, arguments_message_pack) = match content.encoding {
             Encoding::Json => (raw(&content.arguments), None),
             Encoding::MessagePack => (None, Some(BASE64_STANDARD.encode(&content.arguments))),

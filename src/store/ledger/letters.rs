@@ -5,19 +5,21 @@ use std::ops::Bound;
 
 use super::reading::Unread;
 use super::{Ledger, Message};
-use crate::store::dead_letter::{BadRequeue, DeadFilter, DeadKey, DeadLetter, Requeued, Target};
+use crate::store::dead_letter::{
+    BadRequeue, DeadFilter, DeadKey, DeadLetter, DeadPage, Requeued, Target, WholeLetter,
+};
 use crate::store::message::{Ended, PairStatus};
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::record::{DeadRecord, Record};
 
 impl DeadFilter {
     fn fits(&self, key: DeadKey, message: &Message, dead: &DeadRecord) -> bool {
-        let Self { hub, tenant, reason, subscriber, id, died_from, died_before, after: _ } = self;
+        let Self { hub, tenant, reason, subscriber, ids: _, died_from, died_before, after: _ } =
+            self;
         hub.as_ref().is_none_or(|hub| *hub == message.hub)
             && tenant.as_ref().is_none_or(|tenant| *tenant == message.tenant)
             && reason.is_none_or(|reason| reason == dead.reason)
             && subscriber.is_none_or(|subscriber| subscriber == key.subscriber)
-            && id.as_ref().is_none_or(|id| *id == message.id)
             && died_from.is_none_or(|from| from <= dead.at)
             && died_before.is_none_or(|end| dead.at < end)
     }
@@ -27,14 +29,30 @@ impl Ledger {
     fn dead_keys(&self, filter: &DeadFilter, after: Option<DeadKey>, limit: usize) -> Vec<DeadKey> {
         let after = after.max(filter.after);
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.dead
-            .range((start, Bound::Unbounded))
-            .filter(|(key, dead)| {
-                self.visible(key.seq).is_some_and(|message| filter.fits(**key, message, dead))
-            })
-            .map(|(key, _)| *key)
-            .take(limit)
-            .collect()
+        let fits = |(key, dead): (&DeadKey, &DeadRecord)| {
+            let message = self.visible(key.seq)?;
+            filter.fits(*key, message, dead).then_some(*key)
+        };
+        let Some(ids) = &filter.ids else {
+            let all = self.dead.range((start, Bound::Unbounded));
+            return all.filter_map(fits).take(limit).collect();
+        };
+        // Not all letters are looked at for each id.
+        let known = ids.iter().filter_map(|id| self.ids.get(id)).flatten().copied();
+        let mut seqs: Vec<MessageSeq> = known.collect();
+        seqs.sort_unstable();
+        seqs.dedup();
+        let of_message = |seq: MessageSeq| {
+            let key = |subscriber| DeadKey { seq, subscriber: SubscriberId(subscriber) };
+            let (first, last) = (key(0), key(u64::MAX));
+            let start = match after {
+                Some(after) if after >= last => return None,
+                Some(after) if after >= first => Bound::Excluded(after),
+                _ => Bound::Included(first),
+            };
+            Some(self.dead.range((start, Bound::Included(last))))
+        };
+        seqs.into_iter().filter_map(of_message).flatten().filter_map(fits).take(limit).collect()
     }
 
     pub(in crate::store) fn dead_letters(
@@ -42,19 +60,55 @@ impl Ledger {
         filter: &DeadFilter,
         after: Option<DeadKey>,
         limit: usize,
-    ) -> (Vec<Unread<DeadLetter>>, Option<DeadKey>) {
+    ) -> DeadPage {
+        let (keys, next) = self.dead_page(filter, after, limit);
+        let letter = |key: DeadKey| self.dead_letter(self.messages.get(&key.seq)?, key);
+        DeadPage { letters: keys.into_iter().filter_map(letter).collect(), next }
+    }
+
+    pub(in crate::store) fn whole_letters(
+        &self,
+        filter: &DeadFilter,
+        after: Option<DeadKey>,
+        limit: usize,
+        bytes_max: u64,
+    ) -> (Vec<Unread<WholeLetter>>, Option<DeadKey>) {
+        let (mut keys, mut next) = self.dead_page(filter, after, limit);
+        let mut bytes = 0;
+        let fits = |key: &&DeadKey| {
+            bytes += self.messages.get(&key.seq).map_or(0, |message| message.body.bytes());
+            bytes <= bytes_max
+        };
+        let fit = keys.iter().take_while(fits).count().max(1);
+        if fit < keys.len() {
+            keys.truncate(fit);
+            next = keys.last().copied();
+        }
+        let letter = |key: DeadKey| {
+            let message = self.messages.get(&key.seq)?;
+            let letter = self.dead_letter(message, key)?;
+            let (content, place) = message.body.read();
+            Some(Unread { value: WholeLetter { letter, content }, seq: key.seq, place })
+        };
+        (keys.into_iter().filter_map(letter).collect(), next)
+    }
+
+    fn dead_page(
+        &self,
+        filter: &DeadFilter,
+        after: Option<DeadKey>,
+        limit: usize,
+    ) -> (Vec<DeadKey>, Option<DeadKey>) {
         let mut keys = self.dead_keys(filter, after, limit.saturating_add(1));
         let more = keys.len() > limit;
         keys.truncate(limit);
         let next = keys.last().copied().filter(|_| more);
-        (keys.into_iter().filter_map(|key| self.dead_letter(key)).collect(), next)
+        (keys, next)
     }
 
-    fn dead_letter(&self, key: DeadKey) -> Option<Unread<DeadLetter>> {
-        let message = self.messages.get(&key.seq)?;
+    fn dead_letter(&self, message: &Message, key: DeadKey) -> Option<DeadLetter> {
         let dead = self.dead.get(&key)?;
-        let (content, place) = message.body.read();
-        let letter = DeadLetter {
+        Some(DeadLetter {
             key,
             id: message.id.clone(),
             tenant: message.tenant.clone(),
@@ -68,9 +122,8 @@ impl Ledger {
             died_at: dead.at,
             reason: dead.reason,
             attempts: dead.attempts.clone(),
-            content,
-        };
-        Some(Unread { value: letter, seq: key.seq, place })
+            target: message.target.clone(),
+        })
     }
 
     pub(in crate::store) fn purge(
@@ -142,7 +195,9 @@ impl Ledger {
         self.say(Record::Requeued { seq, subscribers: alive, at });
     }
 
-    /// To those it is for now: who has it or is owed it already gets nothing.
+    /// To those it is for now: who has it or is owed it already gets nothing. When that is all of
+    /// them, the letters to others are done with, too: a part of the letters of a message may come
+    /// here after another part has gone to everybody.
     fn again_to_all(
         &mut self,
         seq: MessageSeq,
@@ -153,11 +208,12 @@ impl Ledger {
         let Some(message) = self.messages.get(&seq) else { return };
         let hub = self.hubs.get(&message.hub);
         let audience = hub.map(|hub| hub.resolve(&message.audience)).unwrap_or_default();
+        let nobody = audience.is_empty();
         let (again, left): (Vec<_>, Vec<_>) =
             dead.into_iter().partition(|id| audience.binary_search(id).is_ok());
         let new: Vec<_> = audience.into_iter().filter(|id| message.pair(*id).is_none()).collect();
         let key = |subscriber| DeadKey { seq, subscriber };
-        let refusal = if again.is_empty() && new.is_empty() {
+        let refusal = if nobody {
             Some(BadRequeue::Nobody)
         } else if self.has_room_for(seq, again.len() + new.len()) {
             None

@@ -38,6 +38,15 @@ impl Body {
             Self::Gone => (no_content(), None),
         }
     }
+
+    /// How long it is, about.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Inline(content) => content.arguments.len() as u64,
+            Self::At(place) => place.length.into(),
+            Self::Gone => 0,
+        }
+    }
 }
 
 impl Ledger {

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::ready;
 
 use super::LocalStore;
-use crate::store::dead_letter::DeadLetter;
+use crate::store::dead_letter::WholeLetter;
 use crate::store::disk::DiskFile;
 use crate::store::interface::{Answer, StoreError};
 use crate::store::ledger::{Ledger, Place, Unread};
@@ -25,7 +25,7 @@ impl HasContent for Owed {
     }
 }
 
-impl HasContent for DeadLetter {
+impl HasContent for WholeLetter {
     fn content(&mut self) -> &mut Content {
         &mut self.content
     }
@@ -75,14 +75,20 @@ impl LocalStore {
 }
 
 /// What cannot be read is left out, and stays owed until the log is cleaned or it is too old.
+/// Neighbours of one message share what is read once.
 fn read_all<T: HasContent>(halves: Vec<Half<T>>) -> Vec<T> {
+    let mut last: Option<(MessageSeq, Option<Content>)> = None;
     let read = halves.into_iter().filter_map(|Half { mut value, seq, rest }| {
         if let Some((file, place)) = rest {
-            let Some(content) = content_at(&*file, place) else {
-                tracing::error!(%seq, "a message cannot be read from the store's log");
-                return None;
-            };
-            *value.content() = content;
+            let known = last.take().filter(|(of, _)| *of == seq);
+            let (_, content) = last.insert(known.unwrap_or_else(|| {
+                let content = content_at(&*file, place);
+                if content.is_none() {
+                    tracing::error!(%seq, "a message cannot be read from the store's log");
+                }
+                (seq, content)
+            }));
+            value.content().clone_from(content.as_ref()?);
         }
         Some(value)
     });

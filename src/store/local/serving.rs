@@ -9,7 +9,9 @@ use futures_util::future::ready;
 use super::{LocalStore, OnItsWay};
 use crate::model::{ConnectionId, GroupName, MessageId, Tenant};
 use crate::store::config::Mode;
-use crate::store::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target};
+use crate::store::dead_letter::{
+    Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target, WholeLetter,
+};
 use crate::store::health::Health;
 use crate::store::interface::{Answer, Store, StoreError};
 use crate::store::message::{
@@ -22,6 +24,8 @@ use crate::store::writer::Purpose;
 
 /// The most that one call handles, whatever limit it names.
 const LIMIT_MAX: usize = 10_000;
+/// Bytes that a page of whole letters says at most, unless the first says more.
+const PAGE_BYTES_MAX: u64 = 8_388_608;
 
 impl Store for LocalStore {
     fn mode(&self) -> Mode {
@@ -193,10 +197,19 @@ impl Store for LocalStore {
         after: Option<DeadKey>,
         limit: usize,
     ) -> Answer<DeadPage> {
+        self.read(|ledger| ledger.dead_letters(&filter, after, limit.clamp(1, LIMIT_MAX)))
+    }
+
+    fn whole_letters(
+        &self,
+        filter: DeadFilter,
+        after: Option<DeadKey>,
+        limit: usize,
+    ) -> Answer<DeadPage<WholeLetter>> {
         let limit = limit.clamp(1, LIMIT_MAX);
         let mut next = None;
         let read = self.read_whole(|ledger| {
-            let (letters, after) = ledger.dead_letters(&filter, after, limit);
+            let (letters, after) = ledger.whole_letters(&filter, after, limit, PAGE_BYTES_MAX);
             next = after;
             letters
         });

@@ -1,10 +1,10 @@
 //! Dead letters: kept with everything that is known, sent again, thrown away, all counted.
 
-use super::world::{World, small, with_each, with_each_store};
+use super::world::{World, content, message, small, with_each, with_each_store};
 use crate::model::{Audience, HubName, MessageId, Tenant};
 use crate::store::{
-    Attempt, BadRequeue, Config, DeadFilter, DeadKey, MessageSeq, Outcome, PairStatus, Reason,
-    Spent, SubscriberId, Target,
+    Attempt, BadRequeue, Config, DeadFilter, DeadKey, MessageSeq, NewMessage, Outcome, PairStatus,
+    Reason, Settle, Spent, SubscriberId, Target, Which,
 };
 
 fn die(world: &World, subscriber: SubscriberId, seq: MessageSeq, reason: Reason) {
@@ -24,11 +24,13 @@ fn a_dead_letter_knows_its_message_its_reason_and_every_attempt() {
         let a = world.session("u", "tab", "c");
         let seq = world.publish("m1", Audience::all()).seq;
         die(world, a, seq, Reason::Nacked);
+        let whole = world.whole_letters().remove(0);
         let dead = world.dead().remove(0);
+        assert_eq!((&whole.letter, &*dead.target), (&dead, "News"));
         assert_eq!(dead.key, DeadKey { seq, subscriber: a });
         assert_eq!((dead.reason, dead.died_at), (Reason::Nacked, world.now));
         assert_eq!(&*dead.attempts[0].error, "no answer");
-        assert_eq!(&dead.content.arguments[..], b"[\"m1\"]");
+        assert_eq!(&whole.content.arguments[..], b"[\"m1\"]");
         assert_eq!(world.status(a, "m1"), Some(PairStatus::Dead));
         assert_eq!(world.owed_ids(a), [""; 0]);
     });
@@ -62,7 +64,7 @@ fn a_list_is_filtered_and_comes_in_pages() {
         let nacked = DeadFilter { reason: Some(Reason::Nacked), ..all() };
         assert_eq!(found(nacked.clone()).letters.len(), 3);
         assert_eq!(found(DeadFilter { subscriber: Some(a), ..nacked }).letters.len(), 0);
-        let one = DeadFilter { id: Some(MessageId::from("m1")), ..all() };
+        let one = DeadFilter { ids: Some(["m1".into()].into()), ..all() };
         assert_eq!(found(one).letters.len(), 2);
         assert_eq!(found(DeadFilter { hub: Some(HubName::from("x")), ..all() }).letters.len(), 0);
         let tenant = Some(Tenant::from("billing"));
@@ -78,6 +80,63 @@ fn a_list_is_filtered_and_comes_in_pages() {
             }
         }
         assert_eq!(pages, [4, 2]);
+    });
+}
+
+#[test]
+fn letters_of_listed_messages_come_in_order_of_acceptance_whatever_the_order_of_the_list() {
+    with_each_store(|world| {
+        let (a, b) = (world.stock("u", "c1"), world.stock("v", "c2"));
+        for n in 0..4 {
+            let seq = world.publish(&format!("m{n}"), Audience::all()).seq;
+            die(world, a, seq, Reason::TimedOut);
+            die(world, b, seq, Reason::Nacked);
+        }
+        let ids = ["m2", "nosuch", "m0", "m2"].map(MessageId::from);
+        let filter = DeadFilter { ids: Some(ids.into()), ..all() };
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = world.wait(world.store.dead_letters(filter.clone(), after, 1));
+            found.extend(page.letters.iter().map(|own| (own.id.to_string(), own.key.subscriber)));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let expected = [("m0", a), ("m0", b), ("m2", a), ("m2", b)];
+        assert_eq!(found, expected.map(|(id, own)| (id.to_owned(), own)));
+        let (after, subscriber) = (Some(DeadKey { seq: MessageSeq(9), subscriber: b }), Some(a));
+        let behind = DeadFilter { after, ..filter.clone() };
+        assert!(world.wait(world.store.dead_letters(behind, None, 9)).letters.is_empty());
+        let narrowed = DeadFilter { subscriber, ..filter };
+        assert_eq!(world.wait(world.store.purge(narrowed, 9, world.now)).len(), 2);
+    });
+}
+
+/// 20 letters of one message of a megabyte are not 20 megabytes in memory, and their answer has an
+/// end.
+#[test]
+fn letters_of_one_message_share_what_they_say_and_a_page_of_them_ends_at_8_mib() {
+    let (subscribers, megabyte) = (20, 1_048_576);
+    with_each_store(|world| {
+        let all: Vec<_> = (0..subscribers).map(|n| world.stock("u", &format!("c{n}"))).collect();
+        let text = format!("[\"{}\"]", "x".repeat(megabyte));
+        let large = NewMessage { content: content(&text), ..message("m", Audience::all()) };
+        let seq = world.publish_message(large).seq;
+        let dying = all.iter().map(|&subscriber| Settle {
+            subscriber,
+            message: Which::Seq(seq),
+            outcome: Outcome::Dead(Reason::TimedOut),
+        });
+        world.wait(world.store.settle(dying.collect(), world.now));
+        let pages = world.pages_of_letters();
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [7, 7, 6]);
+        for page in pages {
+            let place = page[0].content.arguments.as_ptr();
+            assert!(page.iter().all(|own| own.content.arguments.as_ptr() == place), "one copy");
+            assert_eq!(page[0].content.arguments.len(), megabyte + 4);
+        }
+        assert_eq!(world.dead().len(), subscribers, "a list has them all");
     });
 }
 
@@ -140,6 +199,33 @@ fn a_letter_sent_to_the_current_audience_is_owed_by_those_who_never_had_it() {
         assert_eq!((stats.totals.targeted, stats.pairs.purged, stats.pairs.dead), (3, 1, 0));
         world.ack(c, "m1");
         assert_eq!(world.stats().bytes, 0);
+    });
+}
+
+#[test]
+fn letters_that_go_to_the_current_audience_in_parts_are_all_done_with() {
+    with_each_store(|world| {
+        let sessions = (0..5).map(|n| world.session("u", &format!("tab{n}"), &format!("c{n}")));
+        let gone: Vec<_> = sessions.collect();
+        world.publish("m", Audience::all());
+        gone.into_iter().for_each(|own| _ = world.end(own));
+        let there = world.stock("w", "w");
+        let (mut after, mut sums) = (None, (0, 0, 0, 0));
+        loop {
+            let filter = DeadFilter { after, ..all() };
+            let asked = world.store.requeue(filter, Target::CurrentAudience, 2, world.now);
+            let part = world.wait(asked);
+            sums.0 += part.letters;
+            sums.1 += part.owed.len();
+            sums.2 += part.ended.len();
+            sums.3 += part.refused.len();
+            after = part.last;
+            if !part.more {
+                break;
+            }
+        }
+        assert_eq!(sums, (5, 1, 5, 0));
+        assert_eq!((world.dead().len(), world.owed_ids(there)), (0, vec!["m".to_owned()]));
     });
 }
 

@@ -121,7 +121,7 @@ fn old_files_go_and_what_is_still_needed_moves_on() {
     assert_eq!((world.owed(a)[0].spent, world.owed(b)[1].spent), (spent, Spent::default()));
     assert_eq!(world.owed_ids(b), ["dead", "old"]);
     assert_eq!(world.owed(b)[0].content, large("dead", 50).content);
-    assert_eq!(world.dead()[0].content, large("dead", 50).content);
+    assert_eq!(world.whole_letters()[0].content, large("dead", 50).content);
     assert_eq!(world.status(a, "m3"), Some(PairStatus::Acknowledged), "from its receipt");
     assert_eq!(&*world.receipt("m3").unwrap().target, "News", "which knows its name");
     assert_eq!(world.wait(world.store.snapshot("t".into())).unwrap(), "half");

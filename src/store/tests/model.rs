@@ -219,8 +219,8 @@ impl Story {
             let text = format!("[\"{}{}\"]", owed.id, "x".repeat(kib * 1_024));
             assert!(owed.content.arguments == text, "the content of {} changed", owed.id);
         }
-        for letter in self.world.dead() {
-            assert_eq!(letter.content.target.as_ref(), "News");
+        for whole in self.world.whole_letters() {
+            assert_eq!(whole.content.target, whole.letter.target);
         }
     }
 }
