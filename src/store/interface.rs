@@ -93,7 +93,8 @@ pub trait Store: Send + Sync + 'static {
     -> Answer<Vec<Ended>>;
 
     /// The subscriber's connection is lost; it may come back within the session's life. Does nothing
-    /// when another connection has the session by now.
+    /// when another connection has the session by now. After an error, and for a connection whose
+    /// [`Store::open`] was not heard of, the next [`Store::sweep`] does it.
     fn away(
         &self,
         subscriber: SubscriberId,
@@ -115,14 +116,13 @@ pub trait Store: Send + Sync + 'static {
     /// ride the next commit without waiting, drop the future.
     fn settle(&self, pairs: Vec<Settle>, now: Moment) -> Answer<Vec<Ended>>;
 
-    /// Notes a failed attempt, for the dead letter that the pair may become, and what has been spent
-    /// by then, for whoever tries it after a restart. Nobody needs to wait.
-    fn note_attempt(
+    /// Notes failed attempts, for the dead letters that the pairs may become, and what has been spent
+    /// by then, for whoever tries them after a restart. At most [`Attempt::NOTED_MAX`] at once.
+    /// Nobody needs to wait.
+    fn note_attempts(
         &self,
-        seq: MessageSeq,
         subscriber: SubscriberId,
-        attempt: Attempt,
-        spent: Spent,
+        attempts: Vec<(MessageSeq, Attempt, Spent)>,
     ) -> Answer<()>;
 
     /// What time does: expiry, age, sessions that end, retention. At most about `limit` pairs at

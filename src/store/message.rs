@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::dead_letter::{Reason, Spent};
 use super::names::{MessageSeq, Moment, SubscriberId};
 use super::receipt::Counts;
+use super::session::Departed;
 use crate::model::{Audience, HubName, MessageId, Priority, Tenant};
 
 /// How the arguments are written. The store only hands it back.
@@ -273,6 +274,8 @@ pub struct Swept {
     /// Messages that were accepted although nobody waited for the answer any more (its future was
     /// dropped, or ran into the deadline): they still have to be sent.
     pub unheard: Vec<Accepted>,
+    /// What became of lost connections, where [`super::Store::away`] could not tell.
+    pub departed: Departed,
     /// Whether there is more to do at once.
     pub more: bool,
 }

@@ -57,3 +57,10 @@ pub struct Departed {
     /// owed through an audience they are in. They have something to be sent.
     pub heirs: Vec<SubscriberId>,
 }
+
+impl Departed {
+    /// Takes in what became of another one.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.heirs.append(&mut other.heirs);
+    }
+}

@@ -24,7 +24,9 @@ use super::settler::Settler;
 use crate::delivery::breaker::Breaker;
 use crate::delivery::lanes::Lanes;
 use crate::model::{HubName, Tenant};
-use crate::store::{Ended, MessageSeq, Moment, Owed, PairStatus, Store, StoreError, SubscriberId};
+use crate::store::{
+    Attempt, Ended, MessageSeq, Moment, Owed, PairStatus, Store, StoreError, SubscriberId,
+};
 
 /// Acknowledged delivery of one node.
 pub(in crate::delivery) struct Acks {
@@ -102,9 +104,11 @@ impl Acks {
     /// Does what a courier could not do under its lock.
     pub(super) fn run_errands(self: &Arc<Self>, courier: &Arc<Courier>, errands: Errands) {
         let Errands { settles, failed, repeats, look_at, load } = errands;
-        for (seq, attempt, spent) in failed {
+        let mut failed = failed.into_iter();
+        while failed.len() > 0 {
             // It rides the next commit; a history that misses an attempt misleads nobody for long.
-            drop(self.store.note_attempt(seq, courier.subscriber, attempt, spent));
+            let attempts = failed.by_ref().take(Attempt::NOTED_MAX).collect();
+            drop(self.store.note_attempts(courier.subscriber, attempts));
         }
         self.settler.add(settles);
         if !repeats.is_empty() {

@@ -14,7 +14,7 @@ use crate::delivery::outlet::{Delivery, DeliveryError};
 use crate::delivery::pair::{State, Why};
 use crate::model::GroupName;
 use crate::protocol::Outcome;
-use crate::store::{self, Joined, PairStatus, Settle, StoreError, SubscriberId};
+use crate::store::{self, Departed, Joined, PairStatus, Settle, StoreError, SubscriberId};
 
 /// What stock JavaScript clients answer when no handler returned anything, and when several did.
 const NO_RESULT: [&str; 2] =
@@ -75,12 +75,9 @@ impl Delivery {
         acks.forget_if_idle(&courier);
         let away = acks.store.away(courier.subscriber, connection.id().clone(), acks.now());
         match away.await {
-            Ok(departed) => {
-                for heir in departed.heirs {
-                    acks.owed_anything(heir);
-                }
-            }
-            Err(error) => tracing::debug!(%error, "the store does not know that a client left"),
+            Ok(departed) => acks.departed(&departed),
+            // The next sweep sees to it.
+            Err(error) => tracing::debug!(%error, "the store does not know yet that a client left"),
         }
     }
 
@@ -122,6 +119,13 @@ impl Delivery {
 }
 
 impl Acks {
+    /// Connections are lost, and others took over what they were owed.
+    pub(super) fn departed(self: &Arc<Self>, departed: &Departed) {
+        for heir in &departed.heirs {
+            self.owed_anything(*heir);
+        }
+    }
+
     /// The subscriber is owed something it did not know of; where it stands nobody said.
     fn owed_anything(self: &Arc<Self>, subscriber: SubscriberId) {
         if let Some(courier) = self.courier(subscriber) {

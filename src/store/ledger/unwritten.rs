@@ -1,9 +1,11 @@
 //! Connections without a session come and go without a word to the log: nothing of them has to
-//! outlive the process while they are owed nothing. So it needs no turn behind the disk.
+//! outlive the process while they are owed nothing. So it needs no turn behind the disk. Nor does
+//! the loss of a session's connection.
 //!
 //! Each of these does what its namesake does, or hands the question back when the log has to know.
 
 use super::Ledger;
+use super::subscriber::Subscriber;
 use crate::model::{ConnectionId, GroupName, HubName};
 use crate::store::names::{Identity, Moment, SubscriberId};
 use crate::store::session::{Departed, Joined, Open, Opened};
@@ -41,7 +43,9 @@ impl Ledger {
         now: Moment,
     ) -> Result<Departed, ConnectionId> {
         let own = self.subscribers.get(&id);
-        if own.is_none_or(|own| own.is_session() || own.written || !own.owed().is_empty()) {
+        // That a session is away stands in no log: nobody is here when the store is read back.
+        let is_written = |own: &Subscriber| own.written || !own.owed().is_empty();
+        if own.is_none_or(|own| !own.is_session() && is_written(own)) {
             return Err(connection);
         }
         Ok(self.away(id, &connection, now))

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::ready;
 
-use super::{LocalStore, OnItsWay};
+use super::LocalStore;
+use super::unheard::{Arrived, Leaver, OnItsWay};
 use crate::model::{ConnectionId, GroupName, MessageId, Tenant};
 use crate::store::config::Mode;
 use crate::store::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target};
@@ -43,7 +44,15 @@ impl Store for LocalStore {
     fn open(&self, open: Open, now: Moment) -> Answer<Opened> {
         match self.at_once(open, |ledger, open| ledger.open_unwritten(open, now)) {
             Ok(opened) => ready(Ok(opened)).boxed(),
-            Err(open) => self.finish(move |ledger| ledger.open(open, now)),
+            Err(open) => {
+                let connection = open.connection.clone();
+                let arrived = self.finish_and_tell(move |ledger| {
+                    let opened = ledger.open(open, now);
+                    let leaver = Leaver { subscriber: opened.subscriber, connection, at: now };
+                    Arrived { opened, leaver }
+                });
+                async move { Ok(arrived.await?.opened) }.boxed()
+            }
         }
     }
 
@@ -78,7 +87,15 @@ impl Store for LocalStore {
         });
         match lost {
             Ok(departed) => ready(Ok(departed)).boxed(),
-            Err(connection) => self.finish(move |ledger| ledger.away(subscriber, &connection, now)),
+            Err(connection) => {
+                // Kept when the change is refused, and never made.
+                let leaver = Leaver { subscriber, connection, at: now };
+                let leaver = OnItsWay::new(leaver, self.shared.clone());
+                self.finish_and_tell(move |ledger| match leaver.arrived() {
+                    Some(leaver) => ledger.away(leaver.subscriber, &leaver.connection, now),
+                    None => Departed::default(),
+                })
+            }
         }
     }
 
@@ -91,7 +108,7 @@ impl Store for LocalStore {
         let answer = self.submit(
             Purpose::New,
             move |ledger| ledger.accept(message, now),
-            move |acceptance| OnItsWay { acceptance: Some(acceptance), shared },
+            move |acceptance| OnItsWay::new(acceptance, shared),
         );
         let refused = self.shared.metrics.refused.clone();
         let heard = async move {
@@ -113,23 +130,26 @@ impl Store for LocalStore {
         self.finish(move |ledger| ledger.settle(&pairs, now))
     }
 
-    fn note_attempt(
+    fn note_attempts(
         &self,
-        seq: MessageSeq,
         subscriber: SubscriberId,
-        attempt: Attempt,
-        spent: Spent,
+        attempts: Vec<(MessageSeq, Attempt, Spent)>,
     ) -> Answer<()> {
-        self.change(move |ledger| ledger.note_attempt(DeadKey { seq, subscriber }, attempt, spent))
+        self.change(move |ledger| {
+            for (seq, attempt, spent) in attempts {
+                ledger.note_attempt(DeadKey { seq, subscriber }, attempt, spent);
+            }
+        })
     }
 
     fn sweep(&self, now: Moment, limit: usize) -> Answer<Swept> {
         let limit = limit.min(LIMIT_MAX);
-        let swept = self.finish(move |ledger| ledger.sweep(now, limit));
+        let shared = self.shared.clone();
+        let swept = self.finish_and_tell(move |ledger| shared.unheard.sweep(ledger, now, limit));
         let shared = self.shared.clone();
         let with_unheard = async move {
             let mut swept = swept.await?;
-            swept.unheard = shared.take_unheard(limit);
+            swept.unheard = shared.unheard.take_accepted(limit, &shared.ledger);
             Ok(swept)
         };
         with_unheard.boxed()

@@ -260,3 +260,21 @@ async fn a_probe_that_the_last_connection_took_with_it_does_not_hold_back_the_ne
     assert_eq!(next.got().await, ["m1"]);
     assert!(next.ack("m1").await);
 }
+
+/// A mass disconnect must not fill the store's queue by itself.
+#[tokio::test]
+async fn the_attempts_of_a_lost_connection_take_one_place_in_the_stores_queue() {
+    let mut plan = Plan::default();
+    plan.store.queue_max = 3;
+    let (world, _folder) = World::with_files(plan).await;
+    let client = world.client("a").await;
+    for n in 0..50 {
+        world.publish(&format!("m{n}")).await;
+    }
+    while client.got().await.len() < 50 {}
+    let subscriber = client.subscription.subscriber();
+    client.leave(&world).await;
+    world.delivery.flush().await.unwrap();
+    let owed = world.acks().store.owed(subscriber, None, 100).await.unwrap();
+    assert_eq!(owed.iter().filter(|owed| owed.spent.attempts == 1).count(), 50);
+}

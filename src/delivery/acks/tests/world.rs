@@ -42,6 +42,15 @@ impl Default for Plan {
     }
 }
 
+/// The files of a store.
+pub(super) struct Folder(pub(super) std::path::PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 pub(super) struct World {
     pub(super) delivery: Arc<Delivery>,
     pub(super) node: Arc<Connections>,
@@ -67,6 +76,17 @@ impl World {
         let metrics = store::Metrics::new(&prometheus::Registry::new()).unwrap();
         let store = Arc::new(LocalStore::in_memory(plan.store.clone(), metrics));
         Self::on(plan, store).await
+    }
+
+    /// A node whose store is in files, which go with the folder's guard.
+    pub(super) async fn with_files(mut plan: Plan) -> (Self, Folder) {
+        let folder = std::env::temp_dir().join(format!("conduit-acks-{}", uuid::Uuid::new_v4()));
+        plan.store.mode = store::Mode::Embedded;
+        (plan.store.path, plan.store.reserve_mib) = (folder.clone(), 0);
+        let metrics = store::Metrics::new(&prometheus::Registry::new()).unwrap();
+        let now = store::Moment::default();
+        let store = LocalStore::open(plan.store.clone(), metrics, now).unwrap();
+        (Self::on(plan, Arc::new(store)).await, Folder(folder))
     }
 
     /// The gateway stops where it stands, and begins again with what its store knows.
