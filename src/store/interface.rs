@@ -8,7 +8,9 @@ use futures_util::future::BoxFuture;
 use super::config::Mode;
 use super::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target};
 use super::health::Health;
-use super::message::{Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept, Which};
+use super::message::{
+    Acceptance, Ended, NewMessage, Owed, OwedPage, PairStatus, Settle, Swept, Which,
+};
 use super::names::{MessageSeq, Moment, SubscriberId};
 use super::receipt::{Receipt, Stats};
 use super::session::{Departed, Joined, Open, Opened};
@@ -132,13 +134,13 @@ pub trait Store: Send + Sync + 'static {
     /// When a sweep will find something to do for a message or a subscriber.
     fn next_due(&self) -> Answer<Option<Moment>>;
 
-    /// What the subscriber is owed after a place, in order of acceptance.
+    /// What the subscriber is owed after a place, in order of acceptance: `limit`, or all.
     fn owed(
         &self,
         subscriber: SubscriberId,
         after: Option<MessageSeq>,
         limit: usize,
-    ) -> Answer<Vec<Owed>>;
+    ) -> Answer<OwedPage>;
 
     /// How much the subscriber is owed.
     fn owed_count(&self, subscriber: SubscriberId) -> Answer<u64>;

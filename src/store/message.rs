@@ -266,6 +266,27 @@ pub struct Ended {
     pub message: Option<Counts>,
 }
 
+/// What a subscriber is owed from one place to another.
+#[derive(Clone, Debug, Default)]
+pub struct OwedPage {
+    /// In order of acceptance.
+    pub owed: Vec<Owed>,
+    /// What is owed, too, and cannot be read any more; ascending.
+    pub unreadable: Vec<MessageSeq>,
+}
+
+impl OwedPage {
+    /// How many are owed.
+    pub fn count(&self) -> usize {
+        self.owed.len() + self.unreadable.len()
+    }
+
+    /// Where it ends. None when nothing is owed.
+    pub fn end(&self) -> Option<MessageSeq> {
+        self.owed.last().map(|owed| owed.seq).max(self.unreadable.last().copied())
+    }
+}
+
 /// What time has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {

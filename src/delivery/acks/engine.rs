@@ -183,13 +183,19 @@ impl Acks {
         let limit = self.config.page_messages;
         let go_on = match page {
             Page::After(after) => {
-                let owed = self.store.owed(courier.subscriber, *after, limit).await?;
-                let complete = owed.len() < limit;
-                courier.take_page(self.shelve(owed), complete, asked, &mut errands)
+                let page = self.store.owed(courier.subscriber, *after, limit).await?;
+                let (complete, end) = (page.count() < limit, page.end());
+                courier.bury_unreadable(&page.unreadable, &mut errands);
+                let all = courier.take_page(self.shelve(page.owed), complete, asked, &mut errands);
+                if all {
+                    courier.has_read(end, asked);
+                }
+                all
             }
             Page::Probe => {
-                let owed = self.store.owed(courier.subscriber, None, limit).await?;
-                courier.take_probe(self.shelve(owed), asked, &mut errands);
+                let page = self.store.owed(courier.subscriber, None, limit).await?;
+                courier.bury_unreadable(&page.unreadable, &mut errands);
+                courier.take_probe(self.shelve(page.owed), asked, &mut errands);
                 false
             }
         };

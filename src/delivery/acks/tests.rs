@@ -12,4 +12,5 @@ mod publishing;
 mod repeating;
 mod socket;
 mod stock;
+mod trouble;
 mod world;

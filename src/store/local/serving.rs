@@ -14,7 +14,7 @@ use crate::store::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued
 use crate::store::health::Health;
 use crate::store::interface::{Answer, Store, StoreError};
 use crate::store::message::{
-    Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept, Which,
+    Acceptance, Ended, NewMessage, Owed, OwedPage, PairStatus, Settle, Swept, Which,
 };
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::receipt::{Receipt, Stats};
@@ -164,8 +164,21 @@ impl Store for LocalStore {
         subscriber: SubscriberId,
         after: Option<MessageSeq>,
         limit: usize,
-    ) -> Answer<Vec<Owed>> {
-        self.read_whole(|ledger| ledger.owed(subscriber, after, limit.min(LIMIT_MAX)))
+    ) -> Answer<OwedPage> {
+        let mut unreadable = Vec::new();
+        let read = self.read_whole(|ledger| {
+            let page = ledger.owed(subscriber, after, limit.min(LIMIT_MAX));
+            unreadable.extend(page.iter().map(|unread| unread.seq));
+            page
+        });
+        let page = async move {
+            let owed = read.await?;
+            // Both ascend; what is left was left out.
+            let mut found = owed.iter().map(|owed| owed.seq).peekable();
+            unreadable.retain(|seq| found.next_if_eq(seq).is_none());
+            Ok(OwedPage { owed, unreadable })
+        };
+        page.boxed()
     }
 
     fn owed_count(&self, subscriber: SubscriberId) -> Answer<u64> {

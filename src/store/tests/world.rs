@@ -214,7 +214,7 @@ impl World {
     }
 
     pub(super) fn owed(&self, subscriber: SubscriberId) -> Vec<Owed> {
-        self.wait(self.store.owed(subscriber, None, 1_000))
+        self.wait(self.store.owed(subscriber, None, 1_000)).owed
     }
 
     /// The ids of what is owed, in order.

@@ -124,7 +124,7 @@ async fn what_was_answered_a_moment_ago_is_not_sent_again_from_a_page_that_is_ol
     // Everything is read again, as when a breaker closes; the answers come while that is under way.
     courier.desk.lock().start_over();
     let (page, asked) = courier.next_page(&mut Errands::default()).expect("both are owed");
-    let owed = acks.store.owed(courier.subscriber, None, 2).await.unwrap();
+    let owed = acks.store.owed(courier.subscriber, None, 2).await.unwrap().owed;
     let seqs: Vec<_> = owed.iter().map(|owed| owed.seq).collect();
     let mut first = Errands::default();
     assert!(courier.hear(client.connection.id(), &seqs[..1], Word::Acked, None, &mut first));

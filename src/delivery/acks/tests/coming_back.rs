@@ -232,7 +232,7 @@ async fn a_page_that_was_asked_for_before_the_client_came_back_is_not_taken_for_
     // A reader has got as far as m2 when the client comes again, and asks for what is behind it.
     courier.begin(&first.connection);
     let mut errands = Errands::default();
-    let owed = acks.store.owed(courier.subscriber, None, 2).await.unwrap();
+    let owed = acks.store.owed(courier.subscriber, None, 2).await.unwrap().owed;
     courier.desk.lock().cursor = owed.last().map(|owed| owed.seq);
     let (page, asked) = courier.next_page(&mut errands).expect("there is something to read");
     let second = world.connect("a", AckMode::Method, false).await;
@@ -275,6 +275,6 @@ async fn the_attempts_of_a_lost_connection_take_one_place_in_the_stores_queue() 
     let subscriber = client.subscription.subscriber();
     client.leave(&world).await;
     world.delivery.flush().await.unwrap();
-    let owed = world.acks().store.owed(subscriber, None, 100).await.unwrap();
+    let owed = world.acks().store.owed(subscriber, None, 100).await.unwrap().owed;
     assert_eq!(owed.iter().filter(|owed| owed.spent.attempts == 1).count(), 50);
 }

@@ -1,0 +1,51 @@
+//! What the store cannot do, or what nobody heard of, holds nobody back for ever.
+
+use std::time::Duration;
+
+use super::world::{Folder, Plan, World, turn};
+use crate::delivery::acks::Config;
+
+/// The bytes of contents in the store's files are damaged behind its back.
+fn damage(folder: &Folder, contents: &[&str]) {
+    for file in std::fs::read_dir(folder.0.join("store")).unwrap() {
+        let path = file.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        for content in contents {
+            let place = bytes.windows(content.len()).position(|own| own == content.as_bytes());
+            if let Some(place) = place {
+                bytes[place] ^= 1;
+                std::os::unix::fs::FileExt::write_at(
+                    &std::fs::OpenOptions::new().write(true).open(&path).unwrap(),
+                    &bytes[place..=place],
+                    place as u64,
+                )
+                .unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_a_dead_letter_and_holds_back_nothing_after_it() {
+    let config = Config { page_messages: 2, ..Config::default() };
+    let mut plan = Plan { config, ..Plan::default() };
+    plan.store.inline_bytes_max = 0;
+    let (world, folder) = World::with_files(plan).await;
+    world.client("a").await.leave(&world).await;
+    for n in 0..9 {
+        let text = format!("[{{\"text\":\"text-{n}\"}}]");
+        world.send(world.message(&format!("m{n}"), &text)).await.unwrap();
+    }
+    // A page that is short, one that is empty, and the last.
+    damage(&folder, &["text-1", "text-2", "text-3", "text-8"]);
+    let client = world.client("a").await;
+    let expected = ["m0", "m4", "m5", "m6", "m7"];
+    let all = async {
+        while client.got().await != expected || world.pairs().await.dead < 4 {
+            turn().await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), all).await;
+    assert!(in_time.is_ok(), "{:?} {:?}", client.got().await, world.pairs().await);
+    assert_eq!(world.metrics.died(crate::store::Reason::Damaged), 4);
+}
