@@ -56,4 +56,4 @@ pub use message::{
 pub use metrics::Metrics;
 pub use names::{BadClientId, ClientKey, Identity, MessageSeq, Moment, SessionKey, SubscriberId};
 pub use receipt::{Counts, PairReceipt, Receipt, Stats, Totals};
-pub use session::{Departed, Joined, Open, Opened};
+pub use session::{Departed, Joined, Moved, Open, Opened};

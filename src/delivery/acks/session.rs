@@ -14,7 +14,7 @@ use crate::delivery::outlet::{Delivery, DeliveryError};
 use crate::delivery::pair::{State, Why};
 use crate::model::GroupName;
 use crate::protocol::Outcome;
-use crate::store::{self, Departed, Joined, PairStatus, Settle, StoreError, SubscriberId};
+use crate::store::{self, Joined, Moved, PairStatus, Settle, StoreError, SubscriberId};
 
 /// What stock JavaScript clients answer when no handler returned anything, and when several did.
 const NO_RESULT: [&str; 2] =
@@ -75,7 +75,7 @@ impl Delivery {
         acks.forget_if_idle(&courier);
         let away = acks.store.away(courier.subscriber, connection.id().clone(), acks.now());
         match away.await {
-            Ok(departed) => acks.departed(&departed),
+            Ok(departed) => acks.moved(&departed.moved),
             // The next sweep sees to it.
             Err(error) => tracing::debug!(%error, "the store does not know yet that a client left"),
         }
@@ -90,9 +90,7 @@ impl Delivery {
         let Some((acks, subscriber)) = self.subscriber_of(connection) else { return Ok(true) };
         match acks.store.join(subscriber, group.clone(), acks.now()).await? {
             Joined::Member { adopted } => {
-                if adopted > 0 {
-                    acks.owed_anything(subscriber);
-                }
+                acks.moved(&adopted);
                 Ok(true)
             }
             Joined::Gone => Ok(true),
@@ -119,10 +117,15 @@ impl Delivery {
 }
 
 impl Acks {
-    /// Connections are lost, and others took over what they were owed.
-    pub(super) fn departed(self: &Arc<Self>, departed: &Departed) {
-        for heir in &departed.heirs {
-            self.owed_anything(*heir);
+    /// Others took over what lost connections were owed.
+    pub(super) fn moved(self: &Arc<Self>, moved: &[Moved]) {
+        for Moved { from, to, seqs } in moved {
+            if let Some(courier) = self.courier(*from) {
+                let errands = courier.moved_away(seqs);
+                self.run_errands(&courier, errands);
+                self.forget_if_idle(&courier);
+            }
+            self.owed_anything(*to);
         }
     }
 

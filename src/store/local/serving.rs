@@ -59,7 +59,7 @@ impl Store for LocalStore {
     fn join(&self, subscriber: SubscriberId, group: GroupName, now: Moment) -> Answer<Joined> {
         match self.at_once(group, |ledger, group| ledger.join_unwritten(subscriber, group, now)) {
             Ok(joined) => ready(Ok(joined)).boxed(),
-            Err(group) => self.change(move |ledger| ledger.join(subscriber, group, now)),
+            Err(group) => self.change_and_tell(move |ledger| ledger.join(subscriber, group, now)),
         }
     }
 

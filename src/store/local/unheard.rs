@@ -12,7 +12,7 @@ use crate::store::interface::{Answer, StoreError};
 use crate::store::ledger::Ledger;
 use crate::store::message::{Acceptance, Accepted, Swept};
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
-use crate::store::session::{Departed, Opened};
+use crate::store::session::{Departed, Joined, Opened};
 use crate::store::writer::Purpose;
 
 /// What the next sweep hands over. Bounded by what the ledger knows: its messages and subscribers.
@@ -49,6 +49,14 @@ impl News for Acceptance {
     }
 }
 
+impl News for Joined {
+    fn keep(self, lists: &mut Lists) {
+        if let Self::Member { adopted } = self {
+            lists.departed.moved.extend(adopted);
+        }
+    }
+}
+
 impl News for Leaver {
     fn keep(self, lists: &mut Lists) {
         lists.leavers.push(self);
@@ -75,6 +83,7 @@ pub(super) struct Arrived {
 
 impl News for Arrived {
     fn keep(self, lists: &mut Lists) {
+        lists.departed.moved.extend(self.opened.adopted);
         self.leaver.keep(lists);
     }
 }
@@ -136,10 +145,26 @@ impl LocalStore {
         &self,
         change: impl FnOnce(&mut Ledger) -> T + Send + 'static,
     ) -> Answer<T> {
+        self.tell_of(Purpose::End, change)
+    }
+
+    /// As [`LocalStore::finish_and_tell`], for changes that may be refused.
+    pub(super) fn change_and_tell<T: News>(
+        &self,
+        change: impl FnOnce(&mut Ledger) -> T + Send + 'static,
+    ) -> Answer<T> {
+        self.tell_of(Purpose::Change, change)
+    }
+
+    fn tell_of<T: News>(
+        &self,
+        purpose: Purpose,
+        change: impl FnOnce(&mut Ledger) -> T + Send + 'static,
+    ) -> Answer<T> {
         let shared = self.shared.clone();
         // On its way from the change on: also when that is made and cannot be written.
         let change = move |ledger: &mut Ledger| OnItsWay::new(change(ledger), shared);
-        let answer = self.submit(Purpose::End, change, |way| way);
+        let answer = self.submit(purpose, change, |way| way);
         async move { answer.await?.arrived().ok_or(StoreError::Closed) }.boxed()
     }
 }

@@ -270,7 +270,7 @@ fn while_nothing_can_be_written_clients_without_a_session_come_and_go_as_ever() 
     let refused = world.try_wait(world.store.settle(vec![ack], world.now));
     assert_eq!(refused, Err(StoreError::DiskFull));
     let b = world.stock("v", "c2");
-    assert_eq!(world.join(b, "g"), Joined::Member { adopted: 0 });
+    assert_eq!(world.join(b, "g"), Joined::Member { adopted: Vec::new() });
     world.lose(b, "c2");
     let c = world.stock("v", "c3");
     world.join(c, "g");

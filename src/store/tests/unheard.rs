@@ -55,7 +55,8 @@ fn a_connection_whose_loss_the_store_refused_to_hear_of_ends_nevertheless() {
         assert!(matches!(world.try_wait(away), Err(StoreError::Failing(_))));
     }
     heal(&world);
-    assert_eq!(world.sweep().departed.heirs, [heir]);
+    let moved = world.sweep().departed.moved;
+    assert_eq!((moved.len(), moved[0].from, moved[0].to), (1, lost, heir));
     assert_eq!(world.owed_ids(heir), ["m1"]);
     world.pass(121);
     let ended = world.sweep().ended;
