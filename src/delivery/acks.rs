@@ -28,6 +28,7 @@ mod session;
 mod settler;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 
 pub(in crate::delivery) use engine::Acks;
 

@@ -86,6 +86,7 @@ impl Acks {
                 match self.store.sweep(self.now(), SWEEP_LIMIT).await {
                     Ok(swept) => {
                         self.ended(&swept.ended);
+                        self.moved(&swept.departed.moved);
                         for accepted in swept.unheard {
                             self.send_unheard(accepted);
                         }

@@ -24,7 +24,9 @@ use super::settler::Settler;
 use crate::delivery::breaker::Breaker;
 use crate::delivery::lanes::Lanes;
 use crate::model::{HubName, Tenant};
-use crate::store::{Ended, MessageSeq, Moment, Owed, PairStatus, Store, StoreError, SubscriberId};
+use crate::store::{
+    Attempt, Ended, MessageSeq, Moment, Owed, PairStatus, Store, StoreError, SubscriberId,
+};
 
 /// Acknowledged delivery of one node.
 pub(in crate::delivery) struct Acks {
@@ -44,7 +46,7 @@ pub(in crate::delivery) struct Acks {
     pub(super) looks: Mutex<BinaryHeap<Reverse<(Instant, SubscriberId)>>>,
     /// The clock sleeps too long: there is an earlier look, or a repeat.
     pub(super) earlier: Notify,
-    readers: Semaphore,
+    pub(super) readers: Semaphore,
     pub(super) turnstiles: Turnstiles,
     pub(super) gaps: Gaps,
     pub(super) tasks: TaskTracker,
@@ -102,9 +104,11 @@ impl Acks {
     /// Does what a courier could not do under its lock.
     pub(super) fn run_errands(self: &Arc<Self>, courier: &Arc<Courier>, errands: Errands) {
         let Errands { settles, failed, repeats, look_at, load } = errands;
-        for (seq, attempt, spent) in failed {
+        let mut failed = failed.into_iter();
+        while failed.len() > 0 {
             // It rides the next commit; a history that misses an attempt misleads nobody for long.
-            drop(self.store.note_attempt(seq, courier.subscriber, attempt, spent));
+            let attempts = failed.by_ref().take(Attempt::NOTED_MAX).collect();
+            drop(self.store.note_attempts(courier.subscriber, attempts));
         }
         self.settler.add(settles);
         if !repeats.is_empty() {
@@ -150,8 +154,11 @@ impl Acks {
             self.run_errands(courier, errands);
             let Some((page, asked)) = page else { return };
             // The semaphore is never closed.
-            let Ok(_permit) = self.readers.acquire().await else { return };
-            match self.read_page(courier, &page, asked).await {
+            let Ok(permit) = self.readers.acquire().await else { return };
+            let read = self.read_page(courier, &page, asked).await;
+            // Not held while it waits to try again: others may be read for.
+            drop(permit);
+            match read {
                 Ok(true) => failures = 0,
                 Ok(false) => return,
                 Err(error) => {
@@ -179,13 +186,20 @@ impl Acks {
         let limit = self.config.page_messages;
         let go_on = match page {
             Page::After(after) => {
-                let owed = self.store.owed(courier.subscriber, *after, limit).await?;
-                let complete = owed.len() < limit;
-                courier.take_page(self.shelve(owed), complete, asked, &mut errands)
+                let page = self.store.owed(courier.subscriber, *after, limit).await?;
+                let (complete, end) = (page.count() < limit, page.end());
+                courier.bury_unreadable(&page.unreadable, &mut errands);
+                let all = courier.take_page(self.shelve(page.owed), complete, asked, &mut errands);
+                if all {
+                    courier.has_read(end, asked);
+                }
+                all
             }
             Page::Probe => {
-                let owed = self.store.owed(courier.subscriber, None, limit).await?;
-                courier.take_probe(self.shelve(owed), asked, &mut errands);
+                let page = self.store.owed(courier.subscriber, None, limit).await?;
+                courier.bury_unreadable(&page.unreadable, &mut errands);
+                let none = page.count() == 0;
+                courier.take_probe(self.shelve(page.owed), none, asked, &mut errands);
                 false
             }
         };

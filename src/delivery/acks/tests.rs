@@ -13,4 +13,5 @@ mod publishing;
 mod repeating;
 mod socket;
 mod stock;
+mod trouble;
 mod world;

@@ -1,5 +1,6 @@
 //! Connections without a session come and go without a word to the log: nothing of them has to
-//! outlive the process while they are owed nothing. So it needs no turn behind the disk.
+//! outlive the process while they are owed nothing. So it needs no turn behind the disk. Nor does
+//! the loss of a session's connection.
 //!
 //! Each of these does what its namesake does, or hands the question back when the log has to know.
 
@@ -43,7 +44,11 @@ impl Ledger {
         now: Moment,
     ) -> Result<Departed, ConnectionId> {
         let Some(own) = self.subscribers.get(&id) else { return Err(connection) };
-        if own.is_session() || own.written || !own.owed().is_empty() {
+        // That a session is away stands in no log: nobody is here when the store is read back.
+        if own.is_session() {
+            return Ok(self.away(id, &connection, now));
+        }
+        if own.written || !own.owed().is_empty() {
             return Err(connection);
         }
         if own.presence() == Presence::Here && own.connection.as_ref() == Some(&connection) {
