@@ -66,8 +66,9 @@ pub trait Store: Send + Sync + 'static {
     /// How the store is.
     fn health(&self) -> Health;
 
-    /// An operator has seen [`Health::damage`].
-    fn acknowledge_damage(&self);
+    /// An operator has seen [`Health::damage`], which is kept until then, restarts included. Waits
+    /// for the disk: not for an async thread.
+    fn acknowledge_damage(&self) -> Result<(), StoreError>;
 
     /// The gateway takes clients again: sessions that were open when it stopped count as gone from
     /// now on. To be called once after opening; until then none of them ends.

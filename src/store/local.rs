@@ -35,6 +35,7 @@ struct StoreThread {
     /// None once the store is being closed.
     queue: Option<SyncSender<Job>>,
     files: Arc<Files>,
+    disk: Arc<dyn Disk>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -72,23 +73,23 @@ impl LocalStore {
     ) -> Result<Self, OpenError> {
         let config = Arc::new(config);
         let mut ledger = Ledger::new(config.clone(), true);
-        let Reading { log, damage } = Reading::of(disk, &mut ledger, now)?;
-        if let Some(damage) = &damage {
-            tracing::error!(?damage, "the store's files were damaged");
-            metrics.records_lost.inc_by(damage.lost);
-            metrics.files_set_aside.inc_by(damage.set_aside.len() as u64);
+        let Reading { log, found, unseen } = Reading::of(disk.clone(), &mut ledger, now)?;
+        if let Some(found) = &found {
+            tracing::error!(damage = ?found, "the store's files were damaged");
+            metrics.records_lost.inc_by(found.lost);
+            metrics.files_set_aside.inc_by(found.set_aside.len() as u64);
             ledger.reconcile();
         }
         ledger.open_segment(log.head());
         ledger.read_back(now);
-        let health = Health { damage, ..Health::new(Mode::Embedded) };
+        let health = Health { damage: unseen, ..Health::new(Mode::Embedded) };
         let files = log.files();
         let shared = Arc::new(Shared::new(config, ledger, health, metrics));
         let (queue, jobs) = sync_channel(shared.config.queue_max);
         let writer = Writer::begin(shared.clone(), log);
         let thread =
             std::thread::Builder::new().name("store".into()).spawn(move || writer.run(&jobs))?;
-        let thread = StoreThread { queue: Some(queue), files, thread: Some(thread) };
+        let thread = StoreThread { queue: Some(queue), files, disk, thread: Some(thread) };
         Ok(Self { shared, thread: Some(thread) })
     }
 

@@ -3,7 +3,7 @@
 use super::NotAccepted;
 use crate::delivery::breaker::BreakerState;
 use crate::delivery::outlet::Delivery;
-use crate::store::{MessageSeq, Mode, Moment, Receipt, SubscriberId};
+use crate::store::{MessageSeq, Mode, Moment, Receipt, StoreError, SubscriberId};
 
 impl Delivery {
     /// What an accepted message survives; none when this node keeps nothing.
@@ -17,10 +17,11 @@ impl Delivery {
     }
 
     /// An operator has seen what a damaged file cost.
-    pub fn acknowledge_damage(&self) {
-        if let Some(acks) = &self.acks {
-            acks.store.acknowledge_damage();
-        }
+    pub async fn acknowledge_damage(&self) -> Result<(), NotAccepted> {
+        let store = self.kept()?.store.clone();
+        let seen = tokio::task::spawn_blocking(move || store.acknowledge_damage());
+        // It ends early with the runtime only.
+        Ok(seen.await.unwrap_or(Err(StoreError::Closed))?)
     }
 
     /// Subscribers of this node whose breaker is not closed.

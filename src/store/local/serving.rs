@@ -12,6 +12,7 @@ use crate::store::config::Mode;
 use crate::store::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target};
 use crate::store::health::Health;
 use crate::store::interface::{Answer, Store, StoreError};
+use crate::store::log::forget_damage;
 use crate::store::message::{
     Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept, Which,
 };
@@ -32,8 +33,13 @@ impl Store for LocalStore {
         self.shared.health.lock().clone()
     }
 
-    fn acknowledge_damage(&self) {
+    fn acknowledge_damage(&self) -> Result<(), StoreError> {
+        if let Some(thread) = &self.thread {
+            forget_damage(&*thread.disk)
+                .map_err(|error| StoreError::Failing(error.to_string().into()))?;
+        }
         self.shared.health.lock().damage = None;
+        Ok(())
     }
 
     fn ready(&self, now: Moment) -> Answer<()> {
