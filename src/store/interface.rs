@@ -6,7 +6,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::config::Mode;
-use super::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target};
+use super::dead_letter::{
+    Attempt, DeadFilter, DeadKey, DeadPage, Death, DeathKey, Requeued, Spent, Target,
+};
 use super::health::Health;
 use super::message::{Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept, Which};
 use super::names::{MessageSeq, Moment, SubscriberId};
@@ -197,12 +199,23 @@ pub trait Store: Send + Sync + 'static {
 
     // Bookmarks.
 
-    /// Keeps how far a reader of ends has come. There are few readers; when there are too many, the
+    /// Keeps how far a reader of ends has come; a reader of the name of a tenant reads that tenant's.
+    /// There are few readers; when there are too many, the
     /// one that is farthest back goes.
     fn keep_bookmark(&self, reader: Arc<str>, place: Moment) -> Answer<()>;
 
     /// How far a reader has come.
     fn bookmark(&self, reader: Arc<str>) -> Answer<Option<Moment>>;
+
+    /// Deaths of a tenant since a moment, in order of their keys, after one: of the dead letters
+    /// there are, and of those that went before the tenant's reader had come so far.
+    fn deaths(
+        &self,
+        tenant: Tenant,
+        since: Moment,
+        after: Option<DeathKey>,
+        limit: usize,
+    ) -> Answer<Vec<Death>>;
 
     // Snapshots.
 

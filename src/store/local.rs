@@ -170,7 +170,9 @@ impl Shared {
 
     /// Shows the size of the ledger and of its log.
     pub(super) fn gauge(&self, log_bytes: u64) {
-        let stats = self.ledger.lock().stats();
+        let mut ledger = self.ledger.lock();
+        let (stats, (deaths, forgotten)) = (ledger.stats(), ledger.count_deaths());
+        drop(ledger);
         let set = |gauge: &prometheus::IntGauge, value: u64| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         };
@@ -179,6 +181,8 @@ impl Shared {
         set(&self.metrics.bytes, stats.bytes);
         set(&self.metrics.log_bytes, log_bytes);
         set(&self.metrics.subscribers, stats.subscribers);
+        set(&self.metrics.deaths, deaths);
+        self.metrics.deaths_forgotten.inc_by(forgotten);
     }
 
     /// Hands over messages that were accepted for nobody's ears.

@@ -3,7 +3,8 @@
 use super::NotAccepted;
 use crate::delivery::breaker::BreakerState;
 use crate::delivery::outlet::Delivery;
-use crate::store::{MessageSeq, Mode, Moment, Receipt, StoreError, SubscriberId};
+use crate::model::Tenant;
+use crate::store::{Death, DeathKey, MessageSeq, Mode, Moment, Receipt, StoreError, SubscriberId};
 
 impl Delivery {
     /// What an accepted message survives; none when this node keeps nothing.
@@ -47,6 +48,20 @@ impl Delivery {
         let acks = self.kept()?;
         acks.settler.hurry(&*acks.store, acks.now());
         Ok(acks.store.expired(limit).await?)
+    }
+
+    /// Deaths of a tenant since a moment, after a key: also of dead letters that went meanwhile, as
+    /// far as the tenant's reader had not come so far.
+    pub async fn deaths(
+        &self,
+        tenant: &Tenant,
+        since: Moment,
+        after: Option<DeathKey>,
+        limit: usize,
+    ) -> Result<Vec<Death>, NotAccepted> {
+        let acks = self.kept()?;
+        acks.settler.hurry(&*acks.store, acks.now());
+        Ok(acks.store.deaths(tenant.clone(), since, after, limit).await?)
     }
 
     /// How far a reader has come; none when it never said so, or too long ago.

@@ -9,7 +9,9 @@ use futures_util::future::ready;
 use super::{LocalStore, OnItsWay};
 use crate::model::{ConnectionId, GroupName, MessageId, Tenant};
 use crate::store::config::Mode;
-use crate::store::dead_letter::{Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target};
+use crate::store::dead_letter::{
+    Attempt, DeadFilter, DeadKey, DeadPage, Death, DeathKey, Requeued, Spent, Target,
+};
 use crate::store::health::Health;
 use crate::store::interface::{Answer, Store, StoreError};
 use crate::store::log::forget_damage;
@@ -231,6 +233,16 @@ impl Store for LocalStore {
 
     fn bookmark(&self, reader: Arc<str>) -> Answer<Option<Moment>> {
         self.read(|ledger| ledger.bookmark(&reader))
+    }
+
+    fn deaths(
+        &self,
+        tenant: Tenant,
+        since: Moment,
+        after: Option<DeathKey>,
+        limit: usize,
+    ) -> Answer<Vec<Death>> {
+        self.read(|ledger| ledger.deaths(&tenant, since, after, limit.min(LIMIT_MAX)))
     }
 
     fn put_snapshot(&self, task: Arc<str>, snapshot: Bytes, now: Moment) -> Answer<bool> {

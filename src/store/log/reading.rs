@@ -208,7 +208,7 @@ impl Sheet {
         file.write_at(&good, 0)?;
         file.sync()?;
         damage::keep(disk, known)?;
-        for aside in known.set_aside.last() {
+        if let Some(aside) = known.set_aside.last() {
             disk.rename(name, aside)?;
         }
         disk.rename(&draft, name)?;
