@@ -25,9 +25,9 @@ pub use crate::backplane::Reach;
 // What the rooms above say to the store, they say through here.
 pub use crate::store::{
     Attempt, BadClientId, BadRequeue, ClientKey, Counts, DeadFilter, DeadKey, DeadLetter, DeadPage,
-    Encoding, Ended, Health as StoreHealth, Identity, MessageSeq, Mode as StoreMode, Moment,
-    PairReceipt, PairStatus, Reason, Receipt, Refusal, RefusedBy, Requeued, SessionKey, Stats,
-    StoreError, SubscriberId, Target, Totals, WholeLetter,
+    Death, DeathKey, Encoding, Ended, Health as StoreHealth, Identity, MessageSeq,
+    Mode as StoreMode, Moment, PairReceipt, PairStatus, Reason, Receipt, Refusal, RefusedBy,
+    Requeued, SessionKey, Stats, StoreError, SubscriberId, Target, Totals, WholeLetter,
 };
 pub use acks::{
     AcceptedReceipt, AckMode, Acknowledged, Arrival, Breakers, Config, DeliveryOrder, Destination,

@@ -43,8 +43,8 @@ mod tests;
 
 pub use config::{Config, Mode};
 pub use dead_letter::{
-    Attempt, BadRequeue, DeadFilter, DeadKey, DeadLetter, DeadPage, Reason, Requeued, Spent,
-    Target, WholeLetter,
+    Attempt, BadRequeue, DeadFilter, DeadKey, DeadLetter, DeadPage, Death, DeathKey, Reason,
+    Requeued, Spent, Target, WholeLetter,
 };
 pub use disk::OpenError;
 pub use health::{Damage, Health};

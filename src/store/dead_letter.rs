@@ -98,6 +98,26 @@ pub struct DeadKey {
     pub subscriber: SubscriberId,
 }
 
+/// Names one death: a pair that was sent again may die again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeathKey {
+    /// The dead letter.
+    pub letter: DeadKey,
+    /// When it died.
+    pub at: Moment,
+}
+
+/// A death, for whoever tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// Its name.
+    pub key: DeathKey,
+    /// The message's id.
+    pub id: MessageId,
+    /// Why.
+    pub reason: Reason,
+}
+
 /// A pair that could not be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {

@@ -34,12 +34,12 @@ impl Health {
     }
 }
 
-/// What a damaged file cost.
+/// What damaged files cost, up to now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// When it was found.
+    /// When it was found, the last time.
     pub at: Moment,
-    /// Records read.
+    /// Records read then.
     pub saved: u64,
     /// Records that are missing, told from the gaps in their numbers.
     pub lost: u64,
@@ -47,4 +47,25 @@ pub struct Damage {
     pub bytes: u64,
     /// The damaged files, as they were, under their new names.
     pub set_aside: Vec<String>,
+}
+
+impl Damage {
+    /// None at all.
+    pub(super) fn none(at: Moment) -> Self {
+        Self { at, saved: 0, lost: 0, bytes: 0, set_aside: Vec::new() }
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.lost == 0 && self.bytes == 0 && self.set_aside.is_empty()
+    }
+
+    /// With what was found besides, later.
+    pub(super) fn and(&self, later: &Self) -> Self {
+        let mut all = self.clone();
+        (all.at, all.saved) = (later.at, later.saved);
+        all.lost += later.lost;
+        all.bytes += later.bytes;
+        all.set_aside.extend(later.set_aside.iter().cloned());
+        all
+    }
 }

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::config::Mode;
 use super::dead_letter::{
-    Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target, WholeLetter,
+    Attempt, DeadFilter, DeadKey, DeadPage, Death, DeathKey, Requeued, Spent, Target, WholeLetter,
 };
 use super::health::Health;
 use super::message::{
@@ -70,8 +70,9 @@ pub trait Store: Send + Sync + 'static {
     /// How the store is.
     fn health(&self) -> Health;
 
-    /// An operator has seen [`Health::damage`].
-    fn acknowledge_damage(&self);
+    /// An operator has seen [`Health::damage`], which is kept until then, restarts included. Waits
+    /// for the disk: not for an async thread.
+    fn acknowledge_damage(&self) -> Result<(), StoreError>;
 
     /// The gateway takes clients again: sessions that were open when it stopped count as gone from
     /// now on. To be called once after opening; until then none of them ends.
@@ -210,12 +211,23 @@ pub trait Store: Send + Sync + 'static {
 
     // Bookmarks.
 
-    /// Keeps how far a reader of ends has come. There are few readers; when there are too many, the
+    /// Keeps how far a reader of ends has come; a reader of the name of a tenant reads that tenant's.
+    /// There are few readers; when there are too many, the
     /// one that is farthest back goes.
     fn keep_bookmark(&self, reader: Arc<str>, place: Moment) -> Answer<()>;
 
     /// How far a reader has come.
     fn bookmark(&self, reader: Arc<str>) -> Answer<Option<Moment>>;
+
+    /// Deaths of a tenant since a moment, in order of their keys, after one: of the dead letters
+    /// there are, and of those that went before the tenant's reader had come so far.
+    fn deaths(
+        &self,
+        tenant: Tenant,
+        since: Moment,
+        after: Option<DeathKey>,
+        limit: usize,
+    ) -> Answer<Vec<Death>>;
 
     // Snapshots.
 

@@ -7,6 +7,7 @@
 mod accepting;
 mod applying;
 mod bookmarks;
+mod deaths;
 mod hubs;
 mod journal;
 mod keeping;
@@ -36,6 +37,7 @@ use super::receipt::{Counts, Totals};
 use super::record::{DeadRecord, Record, Tried};
 use crate::model::{Audience, HubName, MessageId, Priority, Tenant};
 use bookmarks::Bookmarks;
+use deaths::Deaths;
 use hubs::Hub;
 use journal::Journal;
 use keys::Keys;
@@ -88,6 +90,7 @@ pub(super) struct Ledger {
     totals: Totals,
     snapshots: Snapshots,
     bookmarks: Bookmarks,
+    deaths: Deaths,
     /// Subscribers whose first record is not durable yet.
     introduced: Vec<SubscriberId>,
     /// Which messages and keys have their newest full record in which file.
@@ -180,6 +183,7 @@ impl Ledger {
             totals: Totals::default(),
             snapshots: Snapshots::default(),
             bookmarks: Bookmarks::default(),
+            deaths: Deaths::default(),
             introduced: Vec::new(),
             homes: BTreeMap::new(),
             is_frugal: false,

@@ -36,6 +36,7 @@ struct StoreThread {
     /// None once the store is being closed.
     queue: Option<SyncSender<Job>>,
     files: Arc<Files>,
+    disk: Arc<dyn Disk>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -73,23 +74,23 @@ impl LocalStore {
     ) -> Result<Self, OpenError> {
         let config = Arc::new(config);
         let mut ledger = Ledger::new(config.clone(), true);
-        let Reading { log, damage } = Reading::of(disk, &mut ledger, now)?;
-        if let Some(damage) = &damage {
-            tracing::error!(?damage, "the store's files were damaged");
-            metrics.records_lost.inc_by(damage.lost);
-            metrics.files_set_aside.inc_by(damage.set_aside.len() as u64);
+        let Reading { log, found, unseen } = Reading::of(disk.clone(), &mut ledger, now)?;
+        if let Some(found) = &found {
+            tracing::error!(damage = ?found, "the store's files were damaged");
+            metrics.records_lost.inc_by(found.lost);
+            metrics.files_set_aside.inc_by(found.set_aside.len() as u64);
             ledger.reconcile();
         }
         ledger.open_segment(log.head());
         ledger.read_back(now);
-        let health = Health { damage, ..Health::new(Mode::Embedded) };
+        let health = Health { damage: unseen, ..Health::new(Mode::Embedded) };
         let files = log.files();
         let shared = Arc::new(Shared::new(config, ledger, health, metrics));
         let (queue, jobs) = sync_channel(shared.config.queue_max);
         let writer = Writer::begin(shared.clone(), log);
         let thread =
             std::thread::Builder::new().name("store".into()).spawn(move || writer.run(&jobs))?;
-        let thread = StoreThread { queue: Some(queue), files, thread: Some(thread) };
+        let thread = StoreThread { queue: Some(queue), files, disk, thread: Some(thread) };
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -170,7 +171,9 @@ impl Shared {
 
     /// Shows the size of the ledger and of its log.
     pub(super) fn gauge(&self, log_bytes: u64) {
-        let stats = self.ledger.lock().stats();
+        let mut ledger = self.ledger.lock();
+        let (stats, (deaths, forgotten)) = (ledger.stats(), ledger.count_deaths());
+        drop(ledger);
         let set = |gauge: &prometheus::IntGauge, value: u64| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         };
@@ -179,6 +182,8 @@ impl Shared {
         set(&self.metrics.bytes, stats.bytes);
         set(&self.metrics.log_bytes, log_bytes);
         set(&self.metrics.subscribers, stats.subscribers);
+        set(&self.metrics.deaths, deaths);
+        self.metrics.deaths_forgotten.inc_by(forgotten);
     }
 }
 

@@ -4,6 +4,7 @@
 //! anything else is written, so the file never says more than was reported, but for a cut of the
 //! power, which may leave a part of the last batch.
 
+mod damage;
 mod reading;
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,6 +18,7 @@ use super::ledger::{Frame, Place, SegmentNumber};
 use super::message::Content;
 use super::record::{Record, decode};
 
+pub(super) use damage::forget as forget_damage;
 pub(super) use reading::Reading;
 
 const RESERVE: &str = "reserve";

@@ -17,6 +17,10 @@ pub struct Metrics {
     pub log_bytes: IntGauge,
     /// Subscribers known.
     pub subscribers: IntGauge,
+    /// Deaths that are kept to be told although their dead letters are gone.
+    pub deaths: IntGauge,
+    /// Such deaths that went for want of room.
+    pub deaths_forgotten: IntCounter,
     /// Commits of the log.
     pub commits: IntCounter,
     /// Commits that failed.
@@ -49,6 +53,10 @@ impl Metrics {
             log_bytes: counting.gauge("store_log_bytes", "Bytes of the log's files")?,
             subscribers: counting
                 .gauge("store_subscribers", "Subscribers known, those away included")?,
+            deaths: counting
+                .gauge("store_deaths", "Deaths kept to be told though their letters are gone")?,
+            deaths_forgotten: counting
+                .counter("store_deaths_forgotten_total", "Such deaths that had no room")?,
             commits: counting.counter("store_commits_total", "Commits of the log")?,
             commit_failures: counting
                 .counter("store_commit_failures_total", "Commits that failed")?,

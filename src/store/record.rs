@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::dead_letter::{Attempt, Reason, Spent};
+use super::dead_letter::{Attempt, Death, Reason, Spent};
 use super::message::{Content, PairStatus};
 use super::names::{Identity, MessageSeq, Moment, SessionKey, SubscriberId};
 use super::receipt::{Counts, Totals};
@@ -102,6 +102,8 @@ pub(super) enum Record {
         reader: Arc<str>,
         place: Moment,
     },
+    /// A death whose dead letter is gone, and which a reader of ends may not have told.
+    Death(Box<DeathRecord>),
     /// Records are missing before this one, up to its own number; that was reported.
     Mended,
     /// The store was closed in order: everything before this was synced.
@@ -160,6 +162,12 @@ pub(super) struct DeadRecord {
     pub(super) reason: Reason,
     pub(super) at: Moment,
     pub(super) attempts: Vec<Attempt>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct DeathRecord {
+    pub(super) reader: Arc<str>,
+    pub(super) death: Death,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod dead_letters;
+mod deaths;
 mod disk;
 mod files;
 mod messages;

@@ -180,7 +180,7 @@ async fn a_damaged_file_degrades_the_node_until_an_operator_has_seen_it() {
     let reason = "a file of the store was damaged (records lost: 1), and no operator has \
                   acknowledged it";
     assert_eq!((&body["status"], &body["reasons"]), (&json!("Degraded"), &json!([reason])));
-    kept.world.delivery.acknowledge_damage();
+    kept.world.delivery.acknowledge_damage().await.unwrap();
     assert_eq!(kept.look().await["status"], "Healthy");
     drop(kept);
     std::fs::remove_dir_all(folder).unwrap();

@@ -11,13 +11,13 @@ use axum::routing::post;
 use chrono::{DateTime, Utc};
 use conduit_realtime::auth::WebhookEvent;
 use conduit_realtime::publish::Config;
-use conduit_realtime::store::{self, Store};
+use conduit_realtime::store::{self, Outcome, Store};
 use hmac::{Hmac, KeyInit, Mac};
 use http::StatusCode;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::world::{BILLING, OTHER, SECRET, Settings, World, eventually, message, now, with};
+use crate::world::{BILLING, BOSS, OTHER, SECRET, Settings, World, eventually, message, now, with};
 
 /// The other end: it answers with the statuses it was given, and then with 204.
 #[derive(Default)]
@@ -223,4 +223,33 @@ async fn what_is_told_again_after_a_restart_has_the_same_ids() {
     first.sort();
     second.sort();
     assert_eq!(second, first, "{:#?}", receiver.events());
+}
+
+#[tokio::test]
+async fn a_death_is_told_also_when_its_letter_is_gone_by_then() {
+    let (receiver, url) = Receiver::start(&[500; 1_000]).await;
+    let world = World::with(settings(&url, &[]));
+    let (a, b) = (world.subscriber("a").await, world.subscriber("b").await);
+    let called = || async { receiver.refusals.lock().unwrap().len() < 1_000 };
+    world.accepted("purged").await;
+    world.accepted("acknowledged").await;
+    // When their sessions end.
+    world.store.away(a, "c-a".into(), now()).await.unwrap();
+    world.store.away(b, "c-b".into(), now()).await.unwrap();
+    eventually("a call", called).await;
+    let purge = json!({ "messageIds": ["purged"] });
+    let answer = world.post(BOSS, "/api/v1/admin/dead-letters/purge", &purge).await;
+    assert_eq!((answer.status.as_u16(), &answer.json["purged"]), (200, &json!(2)));
+    world.settle(a, "acknowledged", Outcome::Acknowledged).await;
+    assert!(receiver.events().is_empty());
+    world.stop.cancel();
+    world.tasks.close();
+    world.tasks.wait().await;
+    receiver.refusals.lock().unwrap().clear();
+    let store = world.store.clone();
+    drop(world);
+    let _next = World::on(store, settings(&url, &[]));
+    eventually("both are told", || async { receiver.count("dead") >= 2 }).await;
+    let told: u64 = receiver.events().iter().filter_map(|event| event["count"].as_u64()).sum();
+    assert_eq!(told, 4, "{:#?}", receiver.events());
 }

@@ -244,7 +244,9 @@ impl Acks {
         // Under the map's lock, so that nobody attaches to a courier that is being forgotten.
         if courier.is_idle() {
             couriers.remove(&courier.subscriber);
-            self.looks.lock().forget(courier.subscriber);
+            let mut looks = self.looks.lock();
+            looks.forget(courier.subscriber);
+            self.policy.metrics.looks.set(gauge(looks.len()));
             self.policy.metrics.couriers.set(gauge(couriers.len()));
         }
     }

@@ -3,7 +3,8 @@
 use super::NotAccepted;
 use crate::delivery::breaker::BreakerState;
 use crate::delivery::outlet::Delivery;
-use crate::store::{MessageSeq, Mode, Moment, Receipt, SubscriberId};
+use crate::model::Tenant;
+use crate::store::{Death, DeathKey, MessageSeq, Mode, Moment, Receipt, StoreError, SubscriberId};
 
 impl Delivery {
     /// What an accepted message survives; none when this node keeps nothing.
@@ -17,10 +18,11 @@ impl Delivery {
     }
 
     /// An operator has seen what a damaged file cost.
-    pub fn acknowledge_damage(&self) {
-        if let Some(acks) = &self.acks {
-            acks.store.acknowledge_damage();
-        }
+    pub async fn acknowledge_damage(&self) -> Result<(), NotAccepted> {
+        let store = self.kept()?.store.clone();
+        let seen = tokio::task::spawn_blocking(move || store.acknowledge_damage());
+        // It ends early with the runtime only.
+        Ok(seen.await.unwrap_or(Err(StoreError::Closed))?)
     }
 
     /// Subscribers of this node whose breaker is not closed.
@@ -46,6 +48,20 @@ impl Delivery {
         let acks = self.kept()?;
         acks.settler.hurry(&*acks.store, acks.now());
         Ok(acks.store.expired(limit).await?)
+    }
+
+    /// Deaths of a tenant since a moment, after a key: also of dead letters that went meanwhile, as
+    /// far as the tenant's reader had not come so far.
+    pub async fn deaths(
+        &self,
+        tenant: &Tenant,
+        since: Moment,
+        after: Option<DeathKey>,
+        limit: usize,
+    ) -> Result<Vec<Death>, NotAccepted> {
+        let acks = self.kept()?;
+        acks.settler.hurry(&*acks.store, acks.now());
+        Ok(acks.store.deaths(tenant.clone(), since, after, limit).await?)
     }
 
     /// How far a reader has come; none when it never said so, or too long ago.

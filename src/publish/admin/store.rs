@@ -18,8 +18,11 @@ pub(super) async fn health(State(publish): State<Arc<Publish>>) -> Response {
 
 /// An operator has seen what was lost; health is good again.
 pub(super) async fn acknowledge_damage(State(publish): State<Arc<Publish>>) -> Response {
-    publish.delivery.acknowledge_damage();
-    publish.answer(shown(&publish).map(|body| Json(body).into_response()))
+    let seen = async {
+        publish.in_time(publish.delivery.acknowledge_damage()).await?;
+        shown(&publish).map(|body| Json(body).into_response())
+    };
+    publish.answer(seen.await)
 }
 
 fn shown(publish: &Publish) -> Result<Value, Problem> {

@@ -2,12 +2,12 @@
 
 use crate::auth::Tenant;
 use crate::delivery::{
-    DeadFilter, DeadKey, DeadLetter, Delivery, MessageSeq, Moment, NotAccepted, PairStatus, Receipt,
+    Death, DeathKey, Delivery, MessageSeq, Moment, NotAccepted, PairStatus, Receipt,
 };
 
 use super::event::{Event, Kind};
 
-/// Dead letters or receipts that are read at a time.
+/// Deaths or receipts that are read at a time.
 const PAGE: usize = 100;
 
 /// How far the reading has come.
@@ -21,7 +21,7 @@ pub(super) struct Replay {
 
 #[derive(Clone, Copy, Debug)]
 enum Place {
-    Dead(Option<DeadKey>),
+    Dead(Option<DeathKey>),
     Settled(Moment, Option<MessageSeq>),
     End,
 }
@@ -42,21 +42,18 @@ impl Replay {
         let since = self.since;
         let (events, place) = match self.place {
             Place::Dead(after) => {
-                let filter = DeadFilter {
-                    tenant: Some(tenant.clone()),
-                    died_from: Some(since),
-                    ..DeadFilter::default()
-                };
-                let page = delivery.dead_letters(filter, after, PAGE).await?;
+                let page = delivery.deaths(tenant, since, after, PAGE).await?;
                 let mut deaths = self.deaths.clone();
                 let mut events = Vec::new();
-                for letter in &page.letters {
-                    if deaths.first().is_some_and(|own: &Event| own.seq != letter.key.seq) {
+                for death in &page {
+                    let seq = death.key.letter.seq;
+                    if deaths.first().is_some_and(|own: &Event| own.seq != seq) {
                         events.extend(of_dead(delivery, tenant, settled, &mut deaths).await?);
                     }
-                    add_death(&mut deaths, letter);
+                    add_death(&mut deaths, death);
                 }
-                let next = page.next.map(|key| Place::Dead(Some(key)));
+                let last = page.last().filter(|_| page.len() == PAGE);
+                let next = last.map(|last| Place::Dead(Some(last.key)));
                 if next.is_none() {
                     events.extend(of_dead(delivery, tenant, settled, &mut deaths).await?);
                 }
@@ -81,19 +78,18 @@ impl Replay {
 }
 
 /// Those who died together of the same are told together, as they were when it happened.
-fn add_death(deaths: &mut Vec<Event>, letter: &DeadLetter) {
-    let (reason, at) = (letter.reason, letter.died_at);
-    if let Some(event) = deaths.iter_mut().find(|event| event.is_death(reason, at)) {
-        return event.add(letter.key.subscriber);
+fn add_death(deaths: &mut Vec<Event>, death: &Death) {
+    let DeathKey { letter, at } = death.key;
+    if let Some(event) = deaths.iter_mut().find(|event| event.is_death(death.reason, at)) {
+        return event.add(letter.subscriber);
     }
-    let news = (letter.key.seq, letter.id.clone());
-    let mut event = Event::new(news, Kind::Dead(Some(reason)), at);
-    event.add(letter.key.subscriber);
+    let mut event = Event::new((letter.seq, death.id.clone()), Kind::Dead(Some(death.reason)), at);
+    event.add(letter.subscriber);
     deaths.push(event);
 }
 
-/// The deaths of one message, and its end when nothing of it is owed: its receipt is not among the
-/// settled ones while there are dead letters. None are left.
+/// The deaths of one message, and its end when nothing of it is owed while there are dead letters:
+/// its receipt is not among the settled ones then. None are left.
 async fn of_dead(
     delivery: &Delivery,
     tenant: &Tenant,
@@ -103,7 +99,8 @@ async fn of_dead(
     let mut events = Vec::new();
     if let Some(first) = deaths.first() {
         let receipts = delivery.receipts(first.message.clone(), Some(tenant.clone())).await?;
-        let own = receipts.iter().find(|own| own.seq == first.seq);
+        let is_meant = |own: &&Receipt| own.seq == first.seq && own.counts.dead > 0;
+        let own = receipts.iter().find(is_meant);
         events.extend(own.into_iter().flat_map(|own| of_settled(own, settled)));
     }
     // In the order in which they are told of at once.

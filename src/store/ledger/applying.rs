@@ -79,7 +79,8 @@ impl Ledger {
             Record::Snapshot { task, snapshot, at } => {
                 self.snapshots.insert((task, snapshot, at), self.segment, &self.config);
             }
-            Record::Bookmark { reader, place } => self.bookmarks.insert(reader, place),
+            Record::Bookmark { reader, place } => self.bookmarked(reader, place),
+            Record::Death(death) => self.deaths.insert(*death),
             Record::Mended | Record::Closed => {}
         }
     }

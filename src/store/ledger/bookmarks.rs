@@ -16,18 +16,32 @@ const READER_BYTES_MAX: usize = 256;
 pub(super) struct Bookmarks(HashMap<Arc<str>, Moment>);
 
 impl Bookmarks {
-    pub(super) fn insert(&mut self, reader: Arc<str>, place: Moment) {
+    /// Answers the reader whose bookmark had to go.
+    fn insert(&mut self, reader: Arc<str>, place: Moment) -> Option<Arc<str>> {
         self.0.insert(reader, place);
-        if self.0.len() > BOOKMARKS_MAX
-            && let Some((last, _)) = self.0.iter().min_by_key(|(_, place)| **place)
-        {
-            let last = last.clone();
-            self.0.remove(&last);
+        if self.0.len() <= BOOKMARKS_MAX {
+            return None;
         }
+        let (last, _) = self.0.iter().min_by_key(|(_, place)| **place)?;
+        let last = last.clone();
+        self.0.remove(&last);
+        Some(last)
+    }
+
+    /// A reader's bookmark, and its name.
+    pub(super) fn of(&self, reader: &str) -> Option<(Arc<str>, Moment)> {
+        self.0.get_key_value(reader).map(|(reader, place)| (reader.clone(), *place))
     }
 }
 
 impl Ledger {
+    pub(super) fn bookmarked(&mut self, reader: Arc<str>, place: Moment) {
+        self.deaths.told(&reader, place);
+        if let Some(last) = self.bookmarks.insert(reader, place) {
+            self.deaths.told(&last, Moment(u64::MAX));
+        }
+    }
+
     pub(in crate::store) fn keep_bookmark(&mut self, reader: Arc<str>, place: Moment) {
         if reader.len() <= READER_BYTES_MAX {
             self.say(Record::Bookmark { reader, place });

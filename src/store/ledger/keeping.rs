@@ -1,8 +1,8 @@
 //! What is said again, so that old log files can go.
 //!
 //! Files go from the oldest on, so a record never outlives one that it depends on. Before a file
-//! goes, what has its newest full record there is said again. Subscribers and bookmarks need no such
-//! care: each file opens with all of them.
+//! goes, what has its newest full record there is said again. Subscribers, bookmarks and deaths
+//! need no such care: each file opens with all of them.
 
 use super::{Body, Ledger, Place, SegmentNumber};
 use crate::store::dead_letter::{DeadKey, Reason};
@@ -24,8 +24,8 @@ pub(in crate::store) enum AtHome {
 }
 
 impl Ledger {
-    /// From now on records go to that file; it opens with the sums, the bookmarks and the
-    /// subscribers.
+    /// From now on records go to that file; it opens with the sums, the bookmarks, the deaths to be
+    /// told and the subscribers.
     pub(in crate::store) fn open_segment(&mut self, segment: SegmentNumber) {
         self.segment = segment;
         let sums = Sums {
@@ -35,6 +35,7 @@ impl Ledger {
         };
         self.journal.push(&Record::Sums(sums));
         self.write_bookmarks();
+        self.write_deaths();
         let mut ids: Vec<SubscriberId> = self.subscribers.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {
@@ -66,7 +67,7 @@ impl Ledger {
 
     /// About how much a new file begins with.
     pub(in crate::store) fn opening_bytes(&self) -> u64 {
-        self.subscribers.len() as u64 * SUBSCRIBER_BYTES
+        self.subscribers.len() as u64 * SUBSCRIBER_BYTES + self.deaths.bytes()
     }
 
     /// The last thing that is needed from a file, passing over up to `limit` that are not. None

@@ -8,7 +8,7 @@
 //! ```
 
 use super::{Body, Ledger, Message, Pair, RECEIPT_PAIRS_MAX};
-use crate::store::dead_letter::{Attempt, DeadKey, Reason, Spent};
+use crate::store::dead_letter::{Attempt, DeadKey, DeathKey, Reason, Spent};
 use crate::store::message::PairStatus;
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::record::{DeadRecord, Tried};
@@ -77,6 +77,7 @@ impl Ledger {
         {
             let end = dead.at.after(self.config.dead_letter_life());
             self.retiring.remove(&(end, key));
+            self.remember_death(DeathKey { letter: key, at: dead.at }, &dead);
             if to == PairStatus::Owed && !dead.attempts.is_empty() {
                 let spent = Spent::default();
                 self.tried.insert(key, Tried { spent, attempts: dead.attempts });

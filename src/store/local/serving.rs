@@ -11,10 +11,11 @@ use super::unheard::{Arrived, Leaver, OnItsWay};
 use crate::model::{ConnectionId, GroupName, MessageId, Tenant};
 use crate::store::config::Mode;
 use crate::store::dead_letter::{
-    Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target, WholeLetter,
+    Attempt, DeadFilter, DeadKey, DeadPage, Death, DeathKey, Requeued, Spent, Target, WholeLetter,
 };
 use crate::store::health::Health;
 use crate::store::interface::{Answer, Store, StoreError};
+use crate::store::log::forget_damage;
 use crate::store::message::{
     Acceptance, Ended, NewMessage, Owed, OwedPage, PairStatus, Settle, Swept, Which,
 };
@@ -37,8 +38,13 @@ impl Store for LocalStore {
         self.shared.health.lock().clone()
     }
 
-    fn acknowledge_damage(&self) {
+    fn acknowledge_damage(&self) -> Result<(), StoreError> {
+        if let Some(thread) = &self.thread {
+            forget_damage(&*thread.disk)
+                .map_err(|error| StoreError::Failing(error.to_string().into()))?;
+        }
         self.shared.health.lock().damage = None;
+        Ok(())
     }
 
     fn ready(&self, now: Moment) -> Answer<()> {
@@ -271,6 +277,16 @@ impl Store for LocalStore {
 
     fn bookmark(&self, reader: Arc<str>) -> Answer<Option<Moment>> {
         self.read(|ledger| ledger.bookmark(&reader))
+    }
+
+    fn deaths(
+        &self,
+        tenant: Tenant,
+        since: Moment,
+        after: Option<DeathKey>,
+        limit: usize,
+    ) -> Answer<Vec<Death>> {
+        self.read(|ledger| ledger.deaths(&tenant, since, after, limit.min(LIMIT_MAX)))
     }
 
     fn put_snapshot(&self, task: Arc<str>, snapshot: Bytes, now: Moment) -> Answer<bool> {

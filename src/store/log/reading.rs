@@ -10,7 +10,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{Files, Log, name_of, number_of};
+use super::{Files, Log, damage, name_of, number_of};
 use crate::store::disk::{Disk, DiskFile, OpenError};
 use crate::store::health::Damage;
 use crate::store::ledger::{FRAME_HEADER, Frame, Ledger, MARKER, Place, SegmentNumber, mended};
@@ -20,7 +20,10 @@ use crate::store::record::{Record, decode};
 /// A log that was read, and what was found.
 pub(in crate::store) struct Reading {
     pub(in crate::store) log: Log,
-    pub(in crate::store) damage: Option<Damage>,
+    /// What was found now.
+    pub(in crate::store) found: Option<Damage>,
+    /// The same, and what was found before and nobody has seen.
+    pub(in crate::store) unseen: Option<Damage>,
 }
 
 /// One file, read.
@@ -54,7 +57,9 @@ impl Reading {
         numbers.sort_unstable();
         let files = Arc::new(Files::default());
         let mut lengths = BTreeMap::new();
-        let mut damage = Damage { at: now, saved: 0, lost: 0, bytes: 0, set_aside: Vec::new() };
+        // What could not be mended is found again next time, so it is not in the note.
+        let (mut noted, mut unmended) = (damage::read(&*disk, now)?, Damage::none(now));
+        let mut found = Damage::none(now);
         let mut expected = None;
         for number in &numbers {
             let name = name_of(*number);
@@ -64,18 +69,30 @@ impl Reading {
             check_version(&name, &bytes)?;
             let is_last = Some(number) == numbers.last();
             let mut sheet = Sheet::read(&bytes, &mut expected, is_last);
-            damage.saved += sheet.records.len() as u64;
-            damage.lost += sheet.lost;
-            damage.bytes += sheet.bytes;
+            found.saved += sheet.records.len() as u64;
             let mut length = bytes.len() as u64;
             if sheet.is_damaged() {
-                match sheet.mend(&*disk, &name, &bytes, now) {
-                    Ok((mended, length_mended, aside)) => {
-                        (file, length) = (mended, length_mended);
-                        damage.set_aside.push(aside);
+                let cost = Damage {
+                    saved: found.saved,
+                    lost: sheet.lost,
+                    bytes: sheet.bytes,
+                    set_aside: vec![format!("{name}.damaged-{}", now.0)],
+                    ..Damage::none(now)
+                };
+                let known = noted.clone().unwrap_or_else(|| Damage::none(now)).and(&cost);
+                match sheet.mend(&*disk, &name, &bytes, &known) {
+                    Ok(mended) => {
+                        (file, length) = mended;
+                        noted = Some(known);
+                        found = found.and(&cost);
                     }
                     // A full disk, perhaps: it is read as it is, and mended next time.
-                    Err(error) => tracing::error!(%error, name, "a damaged file was not mended"),
+                    Err(error) => {
+                        tracing::error!(%error, name, "a damaged file was not mended");
+                        let cost = Damage { set_aside: Vec::new(), ..cost };
+                        unmended = unmended.and(&cost);
+                        found = found.and(&cost);
+                    }
                 }
             } else if let Some(torn_at) = sheet.torn_at {
                 tracing::info!(name, torn_at, "the end of the store's log was cut off; mended");
@@ -87,14 +104,7 @@ impl Reading {
                 file.sync()?;
             }
             ledger.segment = *number;
-            for (record, extent) in sheet.records {
-                let place = Place {
-                    segment: *number,
-                    offset: extent.offset as u64,
-                    length: u32::try_from(extent.length).unwrap_or(u32::MAX),
-                };
-                ledger.apply(record, Some(place));
-            }
+            sheet.hand_over(*number, ledger);
             files.0.write().insert(*number, file);
             lengths.insert(*number, length);
         }
@@ -105,8 +115,12 @@ impl Reading {
         files.0.write().insert(head, head_file.clone());
         lengths.insert(head, 0);
         let log = Log { disk, files, lengths, head, head_file, is_torn: false, reserve: 0 };
-        let is_damaged = damage.lost > 0 || damage.bytes > 0 || !damage.set_aside.is_empty();
-        Ok(Self { log, damage: is_damaged.then_some(damage) })
+        let unseen = match noted {
+            Some(noted) if unmended.is_none() => Some(noted),
+            Some(noted) => Some(noted.and(&unmended)),
+            None => Some(unmended).filter(|unmended| !unmended.is_none()),
+        };
+        Ok(Self { log, found: Some(found).filter(|found| !found.is_none()), unseen })
     }
 }
 
@@ -117,6 +131,14 @@ fn check_version(name: &str, bytes: &[u8]) -> Result<(), OpenError> {
 }
 
 impl Sheet {
+    /// The ledger learns what the file says.
+    fn hand_over(self, segment: SegmentNumber, ledger: &mut Ledger) {
+        for (record, extent) in self.records {
+            let length = u32::try_from(extent.length).unwrap_or(u32::MAX);
+            ledger.apply(record, Some(Place { segment, offset: extent.offset as u64, length }));
+        }
+    }
+
     /// Reads a file. `expected` is the number of its first record, when one was read before.
     fn read(bytes: &[u8], expected: &mut Option<u64>, is_last: bool) -> Self {
         let mut sheet = Self::default();
@@ -158,15 +180,16 @@ impl Sheet {
         self.lost > 0 || self.bytes > 0
     }
 
-    /// Writes a file with what was read in the place of the damaged one, which is set aside.
-    /// Answers the file, its length, and what the damaged one is called now.
+    /// Writes a file with what was read in the place of the damaged one, which is set aside under
+    /// the last name in `known`. That is noted before, or it would be forgotten in a crash. Answers
+    /// the file and its length.
     fn mend(
         &mut self,
         disk: &dyn Disk,
         name: &str,
         bytes: &[u8],
-        now: Moment,
-    ) -> io::Result<(Arc<dyn DiskFile>, u64, String)> {
+        known: &Damage,
+    ) -> io::Result<(Arc<dyn DiskFile>, u64)> {
         let mut good = Vec::with_capacity(bytes.len());
         let mut holes = self.holes.iter().peekable();
         let mut moved = Vec::with_capacity(self.records.len());
@@ -185,14 +208,16 @@ impl Sheet {
         file.set_length(0)?;
         file.write_at(&good, 0)?;
         file.sync()?;
-        let aside = format!("{name}.damaged-{}", now.0);
-        disk.rename(name, &aside)?;
+        damage::keep(disk, known)?;
+        if let Some(aside) = known.set_aside.last() {
+            disk.rename(name, aside)?;
+        }
         disk.rename(&draft, name)?;
         disk.sync()?;
         for ((_, extent), offset) in self.records.iter_mut().zip(moved) {
             extent.offset = offset;
         }
-        Ok((file, good.len() as u64, aside))
+        Ok((file, good.len() as u64))
     }
 }
 

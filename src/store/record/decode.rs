@@ -1,13 +1,14 @@
 //! Bytes to a record; none when they say anything a record cannot say.
 
 use super::{
-    DeadRecord, KeyRecord, MessageRecord, ReceiptRecord, Record, SubscriberRecord, Sums, Tried,
+    DeadRecord, DeathRecord, KeyRecord, MessageRecord, ReceiptRecord, Record, SubscriberRecord,
+    Sums, Tried,
 };
 use crate::model::{
     Audience, ConnectionId, GroupName, HubName, MessageId, Priority, Tenant, UserId,
 };
 use crate::store::bytes::Reader;
-use crate::store::dead_letter::{Attempt, Reason, Spent};
+use crate::store::dead_letter::{Attempt, DeadKey, Death, DeathKey, Reason, Spent};
 use crate::store::message::{Content, Encoding, PairStatus};
 use crate::store::names::{ClientKey, Identity, MessageSeq, Moment, SessionKey, SubscriberId};
 use crate::store::receipt::{Counts, Totals};
@@ -56,6 +57,7 @@ pub(in crate::store) fn decode(kind: u8, bytes: &[u8]) -> Option<Record> {
         17 => Record::Closed,
         19 => Record::Mended,
         20 => Record::Bookmark { reader: r.shared()?, place: r.moment()? },
+        21 => Record::Death(Box::new(death(r)?)),
         18 => Record::Attempted {
             seq: seq(r)?,
             subscriber: subscriber(r)?,
@@ -168,6 +170,14 @@ fn dead(r: &mut Reader<'_>) -> Option<DeadRecord> {
         at: r.moment()?,
         attempts: attempts(r)?,
     })
+}
+
+fn death(r: &mut Reader<'_>) -> Option<DeathRecord> {
+    let reader = r.shared()?;
+    let letter = DeadKey { seq: seq(r)?, subscriber: subscriber(r)? };
+    let key = DeathKey { letter, at: r.moment()? };
+    let death = Death { key, id: MessageId::from(r.text()?), reason: reason(r)? };
+    Some(DeathRecord { reader, death })
 }
 
 fn attempts(r: &mut Reader<'_>) -> Option<Vec<Attempt>> {

@@ -1,9 +1,12 @@
 //! A record to bytes: a kind, and the values.
 
-use super::{DeadRecord, KeyRecord, MessageRecord, ReceiptRecord, Record, SubscriberRecord, Sums};
+use super::{
+    DeadRecord, DeathRecord, KeyRecord, MessageRecord, ReceiptRecord, Record, SubscriberRecord,
+    Sums,
+};
 use crate::model::{Audience, GroupName};
 use crate::store::bytes::Writer;
-use crate::store::dead_letter::{Attempt, Reason, Spent};
+use crate::store::dead_letter::{Attempt, Death, Reason, Spent};
 use crate::store::message::{Content, Encoding, PairStatus};
 use crate::store::names::{Identity, MessageSeq, SubscriberId};
 use crate::store::receipt::{Counts, Totals};
@@ -60,6 +63,7 @@ pub(in crate::store) fn encode(record: &Record, out: &mut Vec<u8>) -> u8 {
             spent_to(&mut w, *spent);
             18
         }
+        Record::Death(death) => death_to(&mut w, death),
         Record::Snapshot { .. } | Record::Bookmark { .. } | Record::Closed | Record::Mended => {
             other_to(&mut w, record)
         }
@@ -206,6 +210,17 @@ fn dead_to(w: &mut Writer<'_>, dead: &DeadRecord) {
     w.u8(reason_code(dead.reason));
     w.u64(dead.at.0);
     attempts_to(w, &dead.attempts);
+}
+
+fn death_to(w: &mut Writer<'_>, DeathRecord { reader, death }: &DeathRecord) -> u8 {
+    let Death { key, id, reason } = death;
+    w.text(reader);
+    w.u64(key.letter.seq.0);
+    w.u64(key.letter.subscriber.0);
+    w.u64(key.at.0);
+    w.text(id.as_str());
+    w.u8(reason_code(*reason));
+    21
 }
 
 fn attempts_to(w: &mut Writer<'_>, attempts: &[Attempt]) {

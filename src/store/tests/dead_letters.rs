@@ -7,14 +7,14 @@ use crate::store::{
     Reason, Settle, Spent, SubscriberId, Target, Which,
 };
 
-fn die(world: &World, subscriber: SubscriberId, seq: MessageSeq, reason: Reason) {
+pub(super) fn die(world: &World, subscriber: SubscriberId, seq: MessageSeq, reason: Reason) {
     let at = world.now;
     let attempt = Attempt { at, error: "no answer".into() };
     world.wait(world.store.note_attempts(subscriber, vec![(seq, attempt, Spent::default())]));
     assert_eq!(world.settle(subscriber, seq, Outcome::Dead(reason)).len(), 1);
 }
 
-fn all() -> DeadFilter {
+pub(super) fn all() -> DeadFilter {
     DeadFilter::default()
 }
 
