@@ -115,7 +115,8 @@ pub trait Store: Send + Sync + 'static {
     fn accept(&self, message: NewMessage, now: Moment) -> Answer<Acceptance>;
 
     /// Ends pairs. Idempotent: a pair that has ended, or never was, is left out of the answer. To
-    /// ride the next commit without waiting, drop the future.
+    /// ride the next commit without waiting, drop the future. What ended in a call that failed or was
+    /// not waited for, in this or another of the store's, the next [`Store::sweep`] tells.
     fn settle(&self, pairs: Vec<Settle>, now: Moment) -> Answer<Vec<Ended>>;
 
     /// Notes failed attempts, for the dead letters that the pairs may become, and what has been spent

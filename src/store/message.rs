@@ -290,7 +290,8 @@ impl OwedPage {
 /// What time has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Pairs that expired, grew too old, or whose subscriber did not come back in time.
+    /// Pairs that expired, grew too old, or whose subscriber did not come back in time; and those
+    /// that ended in calls whose answers nobody got.
     pub ended: Vec<Ended>,
     /// Messages that were accepted although nobody waited for the answer any more (its future was
     /// dropped, or ran into the deadline): they still have to be sent.

@@ -243,6 +243,15 @@ impl Courier {
         errands
     }
 
+    /// The store has the end of a pair, whoever was told.
+    pub(super) fn store_has(&self, seq: MessageSeq) {
+        let mut desk = self.desk.lock();
+        if desk.has_work() {
+            desk.store_has(seq);
+            desk.tidy();
+        }
+    }
+
     /// Others are owed these from now on.
     pub(super) fn moved_away(&self, seqs: &[MessageSeq]) -> Errands {
         let mut errands = Errands::default();

@@ -73,7 +73,7 @@ impl Store for LocalStore {
         group: GroupName,
         now: Moment,
     ) -> Answer<Vec<Ended>> {
-        self.finish(move |ledger| ledger.revoke(subscriber, &group, now))
+        self.finish_and_tell(move |ledger| ledger.revoke(subscriber, &group, now))
     }
 
     fn away(
@@ -100,7 +100,7 @@ impl Store for LocalStore {
     }
 
     fn end(&self, subscriber: SubscriberId, now: Moment) -> Answer<Vec<Ended>> {
-        self.finish(move |ledger| ledger.end(subscriber, now))
+        self.finish_and_tell(move |ledger| ledger.end(subscriber, now))
     }
 
     fn accept(&self, message: NewMessage, now: Moment) -> Answer<Acceptance> {
@@ -127,7 +127,7 @@ impl Store for LocalStore {
     }
 
     fn settle(&self, pairs: Vec<Settle>, now: Moment) -> Answer<Vec<Ended>> {
-        self.finish(move |ledger| ledger.settle(&pairs, now))
+        self.finish_and_tell(move |ledger| ledger.settle(&pairs, now))
     }
 
     fn note_attempts(
@@ -244,12 +244,12 @@ impl Store for LocalStore {
         now: Moment,
     ) -> Answer<Requeued> {
         let limit = limit.min(LIMIT_MAX);
-        self.change(move |ledger| ledger.requeue(&filter, target, limit, now))
+        self.change_and_tell(move |ledger| ledger.requeue(&filter, target, limit, now))
     }
 
     fn purge(&self, filter: DeadFilter, limit: usize, now: Moment) -> Answer<Vec<Ended>> {
         let limit = limit.min(LIMIT_MAX);
-        self.change(move |ledger| ledger.purge(&filter, limit, now))
+        self.change_and_tell(move |ledger| ledger.purge(&filter, limit, now))
     }
 
     fn keep_bookmark(&self, reader: Arc<str>, place: Moment) -> Answer<()> {

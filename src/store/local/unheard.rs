@@ -8,9 +8,10 @@ use parking_lot::Mutex;
 
 use super::{LocalStore, Shared};
 use crate::model::ConnectionId;
+use crate::store::dead_letter::Requeued;
 use crate::store::interface::{Answer, StoreError};
 use crate::store::ledger::Ledger;
-use crate::store::message::{Acceptance, Accepted, Swept};
+use crate::store::message::{Acceptance, Accepted, Ended, Swept};
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::session::{Departed, Joined, Opened};
 use crate::store::writer::Purpose;
@@ -26,6 +27,7 @@ pub(super) struct Lists {
     /// Connections that are lost, and the ledger does not know.
     leavers: Vec<Leaver>,
     departed: Departed,
+    ended: Vec<Ended>,
 }
 
 /// A connection that is lost.
@@ -69,9 +71,24 @@ impl News for Departed {
     }
 }
 
+impl News for Vec<Ended> {
+    fn keep(mut self, lists: &mut Lists) {
+        lists.ended.append(&mut self);
+    }
+}
+
+impl News for Requeued {
+    fn keep(self, lists: &mut Lists) {
+        self.ended.keep(lists);
+        // Who is here is told as of a message that was accepted.
+        lists.accepted.extend(self.owed.iter().map(|key| key.seq));
+    }
+}
+
 impl News for Swept {
     fn keep(self, lists: &mut Lists) {
         self.departed.keep(lists);
+        self.ended.keep(lists);
     }
 }
 
@@ -131,11 +148,14 @@ impl Unheard {
         let mut lists = self.0.lock();
         let leavers = std::mem::take(&mut lists.leavers);
         let mut departed = std::mem::take(&mut lists.departed);
+        let mut ended = std::mem::take(&mut lists.ended);
         drop(lists);
         for Leaver { subscriber, connection, at } in leavers {
             departed.append(ledger.away(subscriber, &connection, at));
         }
-        Swept { departed, ..ledger.sweep(now, limit) }
+        let mut swept = ledger.sweep(now, limit);
+        ended.append(&mut swept.ended);
+        Swept { departed, ended, ..swept }
     }
 }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::disk::SimulatedDisk;
 use super::world::{World, group, hub, small};
-use crate::store::{ClientKey, Config, Identity, Open, Reason, SessionKey, StoreError};
+use crate::model::Audience;
+use crate::store::{
+    ClientKey, Config, Identity, Open, Outcome, Reason, SessionKey, Settle, StoreError, Which,
+};
 
 fn embedded() -> World {
     World::on(SimulatedDisk::default(), Config { deadline_ms: 5_000, ..small() })
@@ -83,4 +86,27 @@ fn a_session_that_nobody_heard_of_ends() {
     world.pass(121);
     world.sweep();
     assert_eq!(world.stats().subscribers, 0);
+}
+
+#[test]
+fn an_end_that_was_made_and_could_not_be_told_is_told_by_a_sweep() {
+    let world = embedded();
+    let a = world.session("u", "tab", "c1");
+    for id in ["m1", "m2"] {
+        world.publish(id, Audience::all());
+    }
+    world.disk().fail_syncs(u32::MAX);
+    let settle = |id: &str| Settle {
+        subscriber: a,
+        message: Which::Id(id.into()),
+        outcome: Outcome::Acknowledged,
+    };
+    let failed = world.try_wait(world.store.settle(vec![settle("m1")], world.now));
+    assert!(matches!(failed, Err(StoreError::Failing(_))), "{failed:?}");
+    heal(&world);
+    assert_eq!(world.ack(a, "m1"), [], "it had ended");
+    drop(world.store.settle(vec![settle("m2")], world.now));
+    let ended: Vec<_> = (0..2).flat_map(|_| world.sweep().ended).collect();
+    assert_eq!(ended.iter().map(|ended| ended.id.as_str()).collect::<Vec<_>>(), ["m1", "m2"]);
+    assert_eq!(world.sweep().ended, [], "once");
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::world::{Folder, Plan, World, turn};
 use crate::delivery::acks::Config;
+use crate::store::{Outcome, Settle, Which};
 
 /// The bytes of contents in the store's files are damaged behind its back.
 fn damage(folder: &Folder, contents: &[&str]) {
@@ -48,4 +49,19 @@ async fn what_cannot_be_read_is_a_dead_letter_and_holds_back_nothing_after_it() 
     let in_time = tokio::time::timeout(Duration::from_secs(20), all).await;
     assert!(in_time.is_ok(), "{:?} {:?}", client.got().await, world.pairs().await);
     assert_eq!(world.metrics.died(crate::store::Reason::Damaged), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pair_that_had_ended_before_it_was_handed_in_is_not_waited_for() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    let seq = world.publish("m1").await.seq;
+    assert_eq!(client.got().await, ["m1"]);
+    let (subscriber, message) = (client.subscription.subscriber(), Which::Seq(seq));
+    let settle = Settle { subscriber, message, outcome: Outcome::Acknowledged };
+    // An answer that nobody hears.
+    world.acks().store.settle(vec![settle], world.acks().now()).await.unwrap();
+    assert!(client.ack("m1").await);
+    turn().await;
+    assert!(client.subscription.courier.desk.lock().ending.is_empty());
 }
