@@ -195,7 +195,8 @@ impl Acks {
             Page::Probe => {
                 let page = self.store.owed(courier.subscriber, None, limit).await?;
                 courier.bury_unreadable(&page.unreadable, &mut errands);
-                courier.take_probe(self.shelve(page.owed), asked, &mut errands);
+                let none = page.count() == 0;
+                courier.take_probe(self.shelve(page.owed), none, asked, &mut errands);
                 false
             }
         };

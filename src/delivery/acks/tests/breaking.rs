@@ -139,3 +139,26 @@ async fn what_was_answered_a_moment_ago_is_not_sent_again_from_a_page_that_is_ol
     courier.next_page(&mut Errands::default());
     assert!(courier.desk.lock().ending.is_empty(), "and nothing of it is remembered");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_finds_what_comes_after_a_page_of_answers_that_are_on_their_way_to_the_store() {
+    let mut plan = plan();
+    plan.config.page_messages = 2;
+    let world = World::with(plan).await;
+    let client = world.client("a").await;
+    for id in ["m1", "m2"] {
+        world.publish(id).await;
+    }
+    assert_eq!(client.got().await, ["m1", "m2"]);
+    let (acks, courier) = (client.subscription.acks.clone(), client.subscription.courier.clone());
+    courier.desk.lock().start_over();
+    let (_, asked) = courier.next_page(&mut Errands::default()).expect("both are owed");
+    let page = acks.store.owed(courier.subscriber, None, 2).await.unwrap();
+    let seqs: Vec<_> = page.owed.iter().map(|owed| owed.seq).collect();
+    let mut answers = Errands::default();
+    assert!(courier.hear(client.connection.id(), &seqs, Word::Acked, None, &mut answers));
+    courier.take_probe(acks.shelve(page.owed), false, asked, &mut Errands::default());
+    assert!(courier.desk.lock().behind, "there may be more");
+    courier.take_probe(Vec::new(), true, asked, &mut Errands::default());
+    assert!(!courier.desk.lock().behind);
+}
