@@ -46,7 +46,7 @@ pub(in crate::delivery) struct Acks {
     pub(super) looks: Mutex<BinaryHeap<Reverse<(Instant, SubscriberId)>>>,
     /// The clock sleeps too long: there is an earlier look, or a repeat.
     pub(super) earlier: Notify,
-    readers: Semaphore,
+    pub(super) readers: Semaphore,
     pub(super) turnstiles: Turnstiles,
     pub(super) gaps: Gaps,
     pub(super) tasks: TaskTracker,
@@ -154,8 +154,11 @@ impl Acks {
             self.run_errands(courier, errands);
             let Some((page, asked)) = page else { return };
             // The semaphore is never closed.
-            let Ok(_permit) = self.readers.acquire().await else { return };
-            match self.read_page(courier, &page, asked).await {
+            let Ok(permit) = self.readers.acquire().await else { return };
+            let read = self.read_page(courier, &page, asked).await;
+            // Not held while it waits to try again: others may be read for.
+            drop(permit);
+            match read {
                 Ok(true) => failures = 0,
                 Ok(false) => return,
                 Err(error) => {

@@ -130,7 +130,7 @@ impl Acks {
     }
 
     /// The subscriber is owed something it did not know of; where it stands nobody said.
-    fn owed_anything(self: &Arc<Self>, subscriber: SubscriberId) {
+    pub(super) fn owed_anything(self: &Arc<Self>, subscriber: SubscriberId) {
         if let Some(courier) = self.courier(subscriber) {
             let load = {
                 let mut desk = courier.desk.lock();

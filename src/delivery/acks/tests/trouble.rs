@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::world::{Folder, Plan, World, turn};
+use super::world::{Client, Folder, Plan, World, turn};
 use crate::delivery::acks::Config;
 use crate::store::{Outcome, Settle, Which};
 
@@ -64,4 +64,43 @@ async fn a_pair_that_had_ended_before_it_was_handed_in_is_not_waited_for() {
     assert!(client.ack("m1").await);
     turn().await;
     assert!(client.subscription.courier.desk.lock().ending.is_empty());
+}
+
+#[tokio::test]
+async fn who_cannot_be_read_for_keeps_nobody_else_from_being_read_for_while_it_waits() {
+    let config = Config {
+        catching_up_max: 1,
+        backoff_ms_min: 60_000,
+        backoff_ms_max: 60_000,
+        ..Config::default()
+    };
+    let mut plan = Plan { config, ..Plan::default() };
+    // No answer of the disk is fast enough.
+    (plan.store.deadline_ms, plan.store.inline_bytes_max) = (0, 0);
+    let (world, _folder) = World::on_files(plan);
+    let clients = [world.stock("a").await, world.stock("b").await];
+    for client in &clients {
+        world.join_group(client, "g").await;
+        client.socket.stop_reading();
+    }
+    let text = format!("[\"{}\"]", "x".repeat(200_000));
+    world.send(world.message("m1", &text)).await.unwrap_err();
+    let acks = world.acks();
+    let owed = async |client: &Client| {
+        let subscriber = client.subscription.subscriber();
+        while acks.store.owed_count(subscriber).await.unwrap() == 0 {
+            turn().await;
+        }
+    };
+    let both_wait = async {
+        for client in &clients {
+            owed(client).await;
+            acks.owed_anything(client.subscription.subscriber());
+        }
+        while world.metrics.store_retries.get() < 2 || acks.readers.available_permits() < 1 {
+            turn().await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), both_wait).await;
+    assert!(in_time.is_ok(), "{} have failed", world.metrics.store_retries.get());
 }

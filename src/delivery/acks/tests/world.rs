@@ -79,14 +79,21 @@ impl World {
     }
 
     /// A node whose store is in files, which go with the folder's guard.
-    pub(super) async fn with_files(mut plan: Plan) -> (Self, Folder) {
+    pub(super) async fn with_files(plan: Plan) -> (Self, Folder) {
+        let (world, folder) = Self::on_files(plan);
+        world.delivery.ready().await.unwrap();
+        (world, folder)
+    }
+
+    /// As [`World::with_files`], with a store that nobody has told yet that clients may come.
+    pub(super) fn on_files(mut plan: Plan) -> (Self, Folder) {
         let folder = std::env::temp_dir().join(format!("conduit-acks-{}", uuid::Uuid::new_v4()));
         plan.store.mode = store::Mode::Embedded;
         (plan.store.path, plan.store.reserve_mib) = (folder.clone(), 0);
         let metrics = store::Metrics::new(&prometheus::Registry::new()).unwrap();
         let now = store::Moment::default();
         let store = LocalStore::open(plan.store.clone(), metrics, now).unwrap();
-        (Self::on(plan, Arc::new(store)).await, Folder(folder))
+        (Self::begin(plan, Arc::new(store)), Folder(folder))
     }
 
     /// The gateway stops where it stands, and begins again with what its store knows.
@@ -97,6 +104,12 @@ impl World {
     }
 
     async fn on(plan: Plan, store: Arc<LocalStore>) -> Self {
+        let world = Self::begin(plan, store);
+        world.delivery.ready().await.unwrap();
+        world
+    }
+
+    fn begin(plan: Plan, store: Arc<LocalStore>) -> Self {
         let registry = prometheus::Registry::new();
         let metrics = connections::Metrics::new(&registry).unwrap();
         let node = Connections::new(&plan.connections, 1, metrics);
@@ -112,7 +125,6 @@ impl World {
             Keeping { store: store.clone(), config: plan.config.clone(), metrics: metrics.clone() },
         );
         tasks.spawn(delivery.clone().run(stop.clone()));
-        delivery.ready().await.unwrap();
         Self { delivery, node, metrics, plan, store, stop, next: AtomicUsize::new(0) }
     }
 
