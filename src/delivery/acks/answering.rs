@@ -195,11 +195,12 @@ impl Courier {
         seqs.iter().rev().find_map(|seq| desk.flights.get(seq)).map(|flight| flight.pair.state())
     }
 
-    /// Somebody looks because something is due.
+    /// Somebody looks because something is due, or was once: then it says when something will be.
     pub(super) fn look(&self, at: Instant) -> Errands {
         let mut errands = Errands::default();
         let mut desk = self.desk.lock();
-        if desk.look_at != Some(at) {
+        if desk.look_at.is_none_or(|own| own > at) {
+            errands.look_at = desk.look_at;
             return errands;
         }
         desk.look_at = None;

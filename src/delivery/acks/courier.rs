@@ -243,27 +243,6 @@ impl Courier {
         errands
     }
 
-    /// The store has the end of a pair, whoever was told.
-    pub(super) fn store_has(&self, seq: MessageSeq) {
-        let mut desk = self.desk.lock();
-        if desk.has_work() {
-            desk.store_has(seq);
-            desk.tidy();
-        }
-    }
-
-    /// Others are owed these from now on.
-    pub(super) fn moved_away(&self, seqs: &[MessageSeq]) -> Errands {
-        let mut errands = Errands::default();
-        let mut desk = self.desk.lock();
-        if desk.has_work() {
-            for seq in seqs {
-                self.remove(&mut desk, *seq, &mut errands);
-            }
-        }
-        errands
-    }
-
     /// A message is owed (again): one that was dead, or another connection's.
     pub(super) fn owed_again(&self, seq: MessageSeq) -> Errands {
         let mut desk = self.desk.lock();

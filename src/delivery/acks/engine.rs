@@ -1,12 +1,10 @@
 //! Everything about acknowledged delivery that belongs to the node as a whole.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -14,6 +12,7 @@ use super::config::Config;
 use super::courier::{Courier, Errands, Reading, Repeat};
 use super::firsts::Firsts;
 use super::hub::HubAcks;
+use super::looks::Looks;
 use super::message::Shelf;
 use super::metrics::Metrics;
 use super::opening::{Gaps, Turnstiles};
@@ -39,11 +38,13 @@ pub(in crate::delivery) struct Acks {
     pub(super) settler: Settler,
     /// The store as a destination: it fails for everybody, so it has one breaker.
     pub(super) store_breaker: Mutex<Breaker>,
+    /// Those of all connections, and of who was lost while something was tried in vain that it is
+    /// still owed: bounded by connections and by the subscribers of the store.
     pub(super) couriers: RwLock<HashMap<SubscriberId, Arc<Courier>>>,
     pub(super) firsts: Firsts,
     pub(super) repeats: Mutex<Lanes<Tenant, Repeat>>,
-    /// Couriers somebody must look at, the earliest first; one entry per courier is valid.
-    pub(super) looks: Mutex<BinaryHeap<Reverse<(Instant, SubscriberId)>>>,
+    /// Couriers somebody must look at.
+    pub(super) looks: Mutex<Looks>,
     /// The clock sleeps too long: there is an earlier look, or a repeat.
     pub(super) earlier: Notify,
     pub(super) readers: Semaphore,
@@ -110,6 +111,7 @@ impl Acks {
             let attempts = failed.by_ref().take(Attempt::NOTED_MAX).collect();
             drop(self.store.note_attempts(courier.subscriber, attempts));
         }
+        self.policy.metrics.ending.add(gauge(settles.len()));
         self.settler.add(settles);
         if !repeats.is_empty() {
             let mut lanes = self.repeats.lock();
@@ -122,11 +124,10 @@ impl Acks {
         }
         if let Some(at) = look_at {
             let mut looks = self.looks.lock();
-            let earliest = looks.peek().is_none_or(|Reverse((first, _))| at < *first);
-            looks.push(Reverse((at, courier.subscriber)));
-            if earliest {
+            if looks.add(at, courier.subscriber) {
                 self.earlier.notify_one();
             }
+            self.policy.metrics.looks.set(gauge(looks.len()));
         }
         if load {
             self.start_reading(courier);
@@ -243,6 +244,10 @@ impl Acks {
         // Under the map's lock, so that nobody attaches to a courier that is being forgotten.
         if courier.is_idle() {
             couriers.remove(&courier.subscriber);
+            let mut looks = self.looks.lock();
+            looks.forget(courier.subscriber);
+            self.policy.metrics.looks.set(gauge(looks.len()));
+            self.policy.metrics.couriers.set(gauge(couriers.len()));
         }
     }
 

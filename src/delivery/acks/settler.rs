@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::engine::Acks;
+use super::engine::{Acks, gauge};
 use crate::store::{Answer, Ended, Moment, Settle, Store, Which};
 
 /// Pairs of one call: a group commit's worth.
@@ -101,6 +101,7 @@ impl Acks {
             match answer.await {
                 Ok(ended) => {
                     failures = 0;
+                    self.policy.metrics.ending.sub(gauge(batch.len()));
                     self.ended(&ended);
                     if ended.len() < batch.len() {
                         self.store_has(&batch);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::world::{Client, Folder, Plan, World, turn};
+use super::world::{Client, Folder, Plan, World, seconds, turn};
 use crate::delivery::acks::Config;
-use crate::store::{Outcome, Settle, Which};
+use crate::store::{Accepted, Outcome, Settle, Which};
 
 /// The bytes of contents in the store's files are damaged behind its back.
 fn damage(folder: &Folder, contents: &[&str]) {
@@ -83,12 +83,16 @@ async fn who_cannot_be_read_for_keeps_nobody_else_from_being_read_for_while_it_w
         world.join_group(client, "g").await;
         client.socket.stop_reading();
     }
-    let text = format!("[\"{}\"]", "x".repeat(200_000));
-    world.send(world.message("m1", &text)).await.unwrap_err();
+    // A page that takes a while to read.
+    for n in 0..4 {
+        let text = format!("[\"{}\"]", "x".repeat(900_000));
+        // Most of these come too late, and are kept nevertheless.
+        let _ = world.send(world.message(&format!("m{n}"), &text)).await;
+    }
     let acks = world.acks();
     let owed = async |client: &Client| {
         let subscriber = client.subscription.subscriber();
-        while acks.store.owed_count(subscriber).await.unwrap() == 0 {
+        while acks.store.owed_count(subscriber).await.unwrap() < 4 {
             turn().await;
         }
     };
@@ -103,4 +107,36 @@ async fn who_cannot_be_read_for_keeps_nobody_else_from_being_read_for_while_it_w
     };
     let in_time = tokio::time::timeout(Duration::from_secs(20), both_wait).await;
     assert!(in_time.is_ok(), "{} have failed", world.metrics.store_retries.get());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_was_told_of_and_is_on_its_way_is_not_sent_twice() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    let seq = world.publish("m1").await.seq;
+    assert_eq!(client.got().await, ["m1"]);
+    let subscribers = vec![client.subscription.subscriber()];
+    world.acks().send_unheard(Accepted { seq, subscribers, is_namesake: false });
+    assert_eq!(client.got().await, ["m1"]);
+    assert!(client.ack("m1").await);
+    assert_eq!(world.pairs().await.acknowledged, 1);
+    assert_eq!(world.metrics.ending.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_often_a_client_comes_back_one_look_at_it_is_planned() {
+    let world = World::new().await;
+    for round in 0..20 {
+        let client = world.client("a").await;
+        world.publish(&format!("m{round}")).await;
+        turn().await;
+        client.leave(&world).await;
+    }
+    let client = world.client("a").await;
+    turn().await;
+    assert_eq!((world.metrics.looks.get(), world.metrics.couriers.get()), (1, 1));
+    client.leave(&world).await;
+    // When the session has ended, nothing is left.
+    seconds(130).await;
+    assert_eq!((world.metrics.looks.get(), world.metrics.couriers.get()), (0, 0));
 }
