@@ -72,6 +72,8 @@ pub(super) struct Ledger {
     due: BTreeSet<(Moment, MessageSeq)>,
     /// When receipts of messages that are over go.
     over: BTreeSet<(Moment, MessageSeq)>,
+    /// Messages that expired for somebody, those over and those not.
+    expired: BTreeSet<MessageSeq>,
     dead: BTreeMap<DeadKey, DeadRecord>,
     /// When dead letters are retired.
     retiring: BTreeSet<(Moment, DeadKey)>,
@@ -169,6 +171,7 @@ impl Ledger {
             ids: HashMap::new(),
             due: BTreeSet::new(),
             over: BTreeSet::new(),
+            expired: BTreeSet::new(),
             dead: BTreeMap::new(),
             retiring: BTreeSet::new(),
             tried: HashMap::new(),

@@ -174,6 +174,9 @@ impl Ledger {
         }
         self.ids.entry(message.id.clone()).or_default().push(seq);
         let at = message.age_from;
+        if message.counts.expired > 0 {
+            self.expired.insert(seq);
+        }
         self.messages.insert(seq, Box::new(message));
         self.come_home(seq);
         self.close_if_over(seq, at);
@@ -206,6 +209,9 @@ impl Ledger {
             home: self.segment,
         };
         self.ids.entry(message.id.clone()).or_default().push(seq);
+        if message.counts.expired > 0 {
+            self.expired.insert(seq);
+        }
         self.messages.insert(seq, Box::new(message));
         self.come_home(seq);
         self.keep_receipt(seq, record.settled_at);
@@ -241,6 +247,7 @@ impl Ledger {
             }
         }
         self.due.remove(&(self.due_of(&message), seq));
+        self.expired.remove(&seq);
         if let Some(at) = message.settled_at {
             self.over.remove(&(at.after(self.config.receipt_life()), seq));
         }

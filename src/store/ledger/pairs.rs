@@ -54,6 +54,9 @@ impl Ledger {
             share.dead += u64::from(to == PairStatus::Dead);
         });
         self.leave_status(key, from, to);
+        if to == PairStatus::Expired {
+            self.expired.insert(seq);
+        }
         if to == PairStatus::Owed
             && let Some(found) = self.subscribers.get_mut(&subscriber)
         {

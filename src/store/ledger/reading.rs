@@ -146,10 +146,9 @@ impl Ledger {
     }
 
     pub(in crate::store) fn expired(&self, limit: usize) -> Vec<Receipt> {
-        let over = self.over.iter().rev();
-        over.filter_map(|(_, seq)| self.visible(*seq).map(|message| (*seq, message)))
-            .filter(|(_, message)| message.counts.expired > 0)
-            .map(|(seq, message)| self.receipt(seq, message))
+        let expired = self.expired.iter().rev();
+        expired
+            .filter_map(|seq| Some(self.receipt(*seq, self.visible(*seq)?)))
             .take(limit)
             .collect()
     }
