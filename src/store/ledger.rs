@@ -8,6 +8,7 @@ mod accepting;
 mod applying;
 mod bookmarks;
 mod deaths;
+mod former;
 mod hubs;
 mod journal;
 mod keeping;
@@ -38,6 +39,7 @@ use super::record::{DeadRecord, Record, Tried};
 use crate::model::{Audience, HubName, MessageId, Priority, Tenant};
 use bookmarks::Bookmarks;
 use deaths::Deaths;
+use former::Former;
 use hubs::Hub;
 use journal::Journal;
 use keys::Keys;
@@ -93,6 +95,7 @@ pub(super) struct Ledger {
     snapshots: Snapshots,
     bookmarks: Bookmarks,
     deaths: Deaths,
+    former: Former,
     /// Subscribers whose first record is not durable yet.
     introduced: Vec<SubscriberId>,
     /// Which messages and keys have their newest full record in which file.
@@ -187,6 +190,7 @@ impl Ledger {
             snapshots: Snapshots::default(),
             bookmarks: Bookmarks::default(),
             deaths: Deaths::default(),
+            former: Former::default(),
             introduced: Vec::new(),
             homes: BTreeMap::new(),
             is_frugal: false,

@@ -158,7 +158,8 @@ impl Ledger {
         let identity = |id: SubscriberId| {
             let alive = self.subscribers.get(&id).map(|found| found.identity.clone());
             let dead = || self.dead.get(&DeadKey { seq, subscriber: id });
-            alive.or_else(|| dead().map(|dead| dead.identity.clone()))
+            let dead = alive.or_else(|| dead().map(|dead| dead.identity.clone()));
+            dead.or_else(|| self.former.identity(id))
         };
         Receipt {
             seq,
