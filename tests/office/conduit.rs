@@ -71,25 +71,3 @@ async fn a_requeue_of_an_unknown_id_is_404_and_to_somebody_who_is_gone_409() {
     world.store.end(a, now()).await.unwrap();
     assert_problem(&requeue("m2").await, 409, Some("subscriber_gone"));
 }
-
-#[tokio::test]
-async fn the_queues_counts_are_for_everybody() {
-    let world = World::new();
-    let (a, _) = (world.subscriber("a").await, world.subscriber("b").await);
-    world.accepted("m1").await;
-    world.die(a, "m1", Reason::TimedOut).await;
-    let queue = world.get("", QUEUE).await;
-    assert_eq!(queue.status, 200);
-    for (field, value) in [
-        ("pendingMessages", json!(1)),
-        ("deadLetterMessages", json!(1)),
-        ("processedMessages", json!(0)),
-        ("failedMessages", json!(1)),
-        ("lastProcessedAt", Value::Null),
-        ("circuitBreakerState", json!(0)),
-        ("consecutiveFailures", json!(0)),
-        ("subscriberBreakers", json!({"open": 0, "halfOpen": 0, "isolated": 0})),
-    ] {
-        assert_eq!(queue.json[field], value, "{field}");
-    }
-}
