@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::delivery::{Breakers, Counts, Queue};
+use super::shape;
+use crate::delivery::{Breakers, Counts, Moment, Queue};
 
 /// A look at the queue that takes longer counts as none.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -29,6 +31,28 @@ pub struct QueueReport {
     pub under_way: Option<Queue>,
     /// What is wrong besides, in a sentence each.
     pub complaints: Vec<String>,
+}
+
+impl QueueReport {
+    /// Conduit's `MessageQueueStatistics`. `circuitBreakerState` is the store's: Conduit knows one
+    /// breaker, and it must not open for all when one subscriber does not answer. Theirs are counts.
+    pub(super) fn statistics(&self, last_ended: Option<Moment>) -> Value {
+        let (pairs, breakers) = (self.pairs.as_ref(), self.breakers.as_ref());
+        json!({
+            "pendingMessages": pairs.map(|own| own.pending),
+            "deadLetterMessages": pairs.map(|own| own.dead),
+            "processedMessages": pairs.map(|own| own.acknowledged + own.unconfirmed),
+            "failedMessages": pairs.map(|own| own.dead + own.purged + own.expired),
+            "lastProcessedAt": last_ended.map(|at| shape::moment(at.into())),
+            "circuitBreakerState": breakers.map(|own| own.store as u8),
+            "consecutiveFailures": breakers.map(|own| own.store_failures),
+            "subscriberBreakers": {
+                "open": breakers.map(|own| own.open),
+                "halfOpen": breakers.map(|own| own.half_open),
+                "isolated": breakers.map(|own| own.isolated),
+            },
+        })
+    }
 }
 
 /// Implemented by whoever has the queue. Asked at most once a second, and only while somebody looks.

@@ -1,4 +1,4 @@
-//! `GET /health` and `GET /health/signalr…`, but for the queue's own, which `publish` answers.
+//! `GET /health` and `GET /health/signalr…`, but for dead letters, which `publish` shows.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -20,6 +20,7 @@ use super::queue::{self, QueueProbe};
 use super::shape;
 use super::statistics;
 use crate::connections::{Connections, Facts};
+use crate::delivery::Moment;
 use crate::model::TransportKind;
 
 /// What the routes look at.
@@ -28,6 +29,8 @@ pub struct Observed {
     pub connections: Arc<Connections>,
     /// The queue of acknowledged messages; an [`Engine`](super::Engine) is one.
     pub queue: Arc<dyn QueueProbe>,
+    /// When a pair ended last on this node since it started.
+    pub last_ended: Arc<dyn Fn() -> Option<Moment> + Send + Sync>,
     /// Whether new clients are welcome.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Who may see names.
@@ -37,6 +40,7 @@ pub struct Observed {
 struct Observatory {
     connections: statistics::Latest,
     queue: queue::Latest,
+    last_ended: Arc<dyn Fn() -> Option<Moment> + Send + Sync>,
     ready: Arc<dyn Fn() -> bool + Send + Sync>,
     gate: Arc<dyn Gate>,
 }
@@ -45,16 +49,18 @@ type Shared = State<Arc<Observatory>>;
 
 /// The routes of this room.
 pub fn router(observed: Observed) -> Router {
-    let Observed { connections, queue, ready, gate } = observed;
+    let Observed { connections, queue, last_ended, ready, gate } = observed;
     let observatory = Observatory {
         connections: statistics::Latest::new(connections),
         queue: queue::Latest::new(queue),
+        last_ended,
         ready,
         gate,
     };
     Router::new()
         .route("/health", get(health))
         .route("/health/signalr", get(signalr))
+        .route("/health/signalr/queue", get(queue_counts))
         .route("/health/signalr/connections", get(sums))
         .route("/health/signalr/connections/details", get(details))
         .route("/health/signalr/connections/hub/{hub}", get(of_hub))
@@ -107,6 +113,11 @@ async fn signalr(State(own): Shared) -> Response {
     let (statistics, queue) = (own.connections.statistics().await, own.queue.report().await);
     let judgement = Judgement::of(&statistics, &queue);
     json_of(&body(&judgement, &statistics, &queue, &shape::moment(SystemTime::now())))
+}
+
+/// For everybody, as in Conduit.
+async fn queue_counts(State(own): Shared) -> Response {
+    json_of(&own.queue.report().await.statistics((own.last_ended)()))
 }
 
 async fn sums(State(own): Shared) -> Response {

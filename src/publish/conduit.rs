@@ -1,4 +1,5 @@
-//! Conduit's routes of the queue, `/health/signalr/queue…`, in Conduit's shapes (contract, 3.5).
+//! Conduit's routes of dead letters, `/health/signalr/queue/deadletter…`, in Conduit's shapes
+//! (contract, 3.5). The counts of the queue are told by `observability`.
 
 use std::sync::Arc;
 
@@ -16,56 +17,21 @@ use super::members::path;
 use super::problem::Problem;
 use super::router::{Publish, unknown_path, wrong_method};
 use super::shapes::iso;
-use crate::delivery::{BreakerState, DeadFilter, DeadLetter, NotAccepted, Reason, Receipt, Target};
+use crate::delivery::{DeadFilter, DeadLetter, Reason, Receipt, Target};
 use crate::model::MessageId;
 
 /// Conduit answers with everything it has; here there may be a hundred thousand.
 const LISTED_MAX: usize = 1_000;
 
-/// The counts are for everybody, as in Conduit; dead letters are for admins, as in Conduit.
+/// Dead letters are for admins, as in Conduit.
 pub(super) fn router(publish: &Arc<Publish>) -> Router {
-    let dead_letters = Router::new()
+    Router::new()
         .route("/health/signalr/queue/deadletter", get(list))
         .route("/health/signalr/queue/deadletter/{id}/requeue", post(requeue))
-        .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(publish.clone(), ask_admin));
-    Router::new()
-        .route("/health/signalr/queue", get(statistics))
         .route("/health/signalr/queue/{*rest}", any(unknown_path))
         .method_not_allowed_fallback(wrong_method)
-        .merge(dead_letters)
+        .layer(from_fn_with_state(publish.clone(), ask_admin))
         .with_state(publish.clone())
-}
-
-/// `circuitBreakerState` is the store's: Conduit knows one breaker, and it must not open for all when
-/// one subscriber does not answer. Theirs are counts.
-async fn statistics(State(publish): State<Arc<Publish>>) -> Response {
-    let counted = async {
-        let stats = match publish.delivery.delivery_stats().await {
-            Ok(stats) => stats,
-            Err(NotAccepted::NotConfigured) => crate::delivery::Stats::default(),
-            Err(error) => return Err(error.into()),
-        };
-        let breakers = publish.delivery.breakers();
-        let store = breakers.map_or(BreakerState::Closed, |own| own.store);
-        let pairs = &stats.pairs;
-        Ok(Json(json!({
-            "pendingMessages": pairs.pending,
-            "deadLetterMessages": pairs.dead,
-            "processedMessages": pairs.acknowledged + pairs.unconfirmed,
-            "failedMessages": pairs.dead + pairs.purged + pairs.expired,
-            "lastProcessedAt": publish.webhooks.last_ended().map(iso),
-            "circuitBreakerState": store as u8,
-            "consecutiveFailures": breakers.map_or(0, |own| own.store_failures),
-            "subscriberBreakers": {
-                "open": breakers.map_or(0, |own| own.open),
-                "halfOpen": breakers.map_or(0, |own| own.half_open),
-                "isolated": breakers.map_or(0, |own| own.isolated),
-            },
-        }))
-        .into_response())
-    };
-    publish.answer(counted.await)
 }
 
 /// Dead letters, and after them messages that expired; `count` is what is listed.

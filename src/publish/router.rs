@@ -32,7 +32,7 @@ pub struct Publish {
     pub virtual_keys: Arc<VirtualKeys>,
     /// The limits, checked.
     pub config: Config,
-    /// Who is told what became of messages.
+    /// Who is told what became of messages, as long as this lives.
     pub webhooks: Arc<Webhooks>,
     /// Closed when the node stops.
     pub door: Door,

@@ -63,7 +63,7 @@ impl Webhooks {
     }
 
     /// When a pair ended last on this node since it started.
-    pub(super) fn last_ended(&self) -> Option<Moment> {
+    pub fn last_ended(&self) -> Option<Moment> {
         Some(self.last_ended.load(Ordering::Relaxed)).filter(|at| *at > 0).map(Moment)
     }
 

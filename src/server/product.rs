@@ -137,6 +137,7 @@ pub(super) fn build(
         &server.tasks,
         &server.stop,
     );
+    let ended = webhooks.clone();
     let routes = publish::router(Publish {
         delivery: server.delivery().clone(),
         service_keys: keys.service_keys.clone(),
@@ -154,6 +155,7 @@ pub(super) fn build(
     let observed = observability::router(Observed {
         connections: server.connections.clone(),
         queue: Arc::new(Engine::new(server.delivery().clone(), config.store.pending_max)),
+        last_ended: Arc::new(move || ended.last_ended()),
         ready: Arc::new(move || health.is_ready()),
         gate: Arc::new(KeyGate::new(keys)),
     });

@@ -171,7 +171,8 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Answer<Vec<Receipt>>;
 
-    /// Receipts of messages that expired for somebody, the last first.
+    /// Receipts of messages that expired for somebody, the last accepted first. Others may owe or
+    /// have a dead letter of them.
     fn expired(&self, limit: usize) -> Answer<Vec<Receipt>>;
 
     /// What the store counts.

@@ -8,6 +8,7 @@ mod accepting;
 mod applying;
 mod bookmarks;
 mod deaths;
+mod former;
 mod hubs;
 mod journal;
 mod keeping;
@@ -38,6 +39,7 @@ use super::record::{DeadRecord, Record, Tried};
 use crate::model::{Audience, HubName, MessageId, Priority, Tenant};
 use bookmarks::Bookmarks;
 use deaths::Deaths;
+use former::Former;
 use hubs::Hub;
 use journal::Journal;
 use keys::Keys;
@@ -72,6 +74,8 @@ pub(super) struct Ledger {
     due: BTreeSet<(Moment, MessageSeq)>,
     /// When receipts of messages that are over go.
     over: BTreeSet<(Moment, MessageSeq)>,
+    /// Messages that expired for somebody, those over and those not.
+    expired: BTreeSet<MessageSeq>,
     dead: BTreeMap<DeadKey, DeadRecord>,
     /// When dead letters are retired.
     retiring: BTreeSet<(Moment, DeadKey)>,
@@ -91,6 +95,7 @@ pub(super) struct Ledger {
     snapshots: Snapshots,
     bookmarks: Bookmarks,
     deaths: Deaths,
+    former: Former,
     /// Subscribers whose first record is not durable yet.
     introduced: Vec<SubscriberId>,
     /// Which messages and keys have their newest full record in which file.
@@ -169,6 +174,7 @@ impl Ledger {
             ids: HashMap::new(),
             due: BTreeSet::new(),
             over: BTreeSet::new(),
+            expired: BTreeSet::new(),
             dead: BTreeMap::new(),
             retiring: BTreeSet::new(),
             tried: HashMap::new(),
@@ -184,6 +190,7 @@ impl Ledger {
             snapshots: Snapshots::default(),
             bookmarks: Bookmarks::default(),
             deaths: Deaths::default(),
+            former: Former::default(),
             introduced: Vec::new(),
             homes: BTreeMap::new(),
             is_frugal: false,

@@ -173,6 +173,7 @@ impl Shared {
     pub(super) fn gauge(&self, log_bytes: u64) {
         let mut ledger = self.ledger.lock();
         let (stats, (deaths, forgotten)) = (ledger.stats(), ledger.count_deaths());
+        let former = ledger.count_former();
         drop(ledger);
         let set = |gauge: &prometheus::IntGauge, value: u64| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
@@ -183,6 +184,7 @@ impl Shared {
         set(&self.metrics.log_bytes, log_bytes);
         set(&self.metrics.subscribers, stats.subscribers);
         set(&self.metrics.deaths, deaths);
+        set(&self.metrics.former, former);
         self.metrics.deaths_forgotten.inc_by(forgotten);
     }
 }

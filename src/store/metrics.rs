@@ -17,6 +17,8 @@ pub struct Metrics {
     pub log_bytes: IntGauge,
     /// Subscribers known.
     pub subscribers: IntGauge,
+    /// Subscribers that are gone and that receipts name.
+    pub former: IntGauge,
     /// Deaths that are kept to be told although their dead letters are gone.
     pub deaths: IntGauge,
     /// Such deaths that went for want of room.
@@ -53,6 +55,8 @@ impl Metrics {
             log_bytes: counting.gauge("store_log_bytes", "Bytes of the log's files")?,
             subscribers: counting
                 .gauge("store_subscribers", "Subscribers known, those away included")?,
+            former: counting
+                .gauge("store_former_subscribers", "Subscribers gone that receipts name")?,
             deaths: counting
                 .gauge("store_deaths", "Deaths kept to be told though their letters are gone")?,
             deaths_forgotten: counting

@@ -72,7 +72,7 @@ pub struct Receipt {
 pub struct PairReceipt {
     /// The subscriber.
     pub subscriber: SubscriberId,
-    /// Who that is, while it is known.
+    /// Who that is or was. None when so many subscribers are gone that it was not kept.
     pub identity: Option<Identity>,
     /// Where the pair is.
     pub status: PairStatus,

@@ -104,6 +104,11 @@ pub(super) enum Record {
     },
     /// A death whose dead letter is gone, and which a reader of ends may not have told.
     Death(Box<DeathRecord>),
+    /// Who a subscriber was that is gone, and that receipts name.
+    Former {
+        subscriber: SubscriberId,
+        identity: Identity,
+    },
     /// Records are missing before this one, up to its own number; that was reported.
     Mended,
     /// The store was closed in order: everything before this was synced.

@@ -1,6 +1,7 @@
 //! The queue of acknowledged messages: in Conduit's words, and when it degrades the node.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -203,4 +204,53 @@ async fn a_queue_that_does_not_answer_holds_nobody_and_nothing_is_invented() {
     assert_eq!(body["reasons"], json!(["the queue did not answer in time"]));
     let queue = body["queue"].as_object().unwrap();
     assert!(queue.len() == 8 && queue.values().all(Value::is_null), "{body}");
+    let (status, counts) = world.get("/health/signalr/queue", None).await;
+    assert_eq!((status, &counts["pendingMessages"]), (StatusCode::OK, &Value::Null));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queues_counts_are_for_everybody() {
+    let kept = Kept::new().await;
+    for id in ["acked", "dies", "owed"] {
+        kept.publish(id).await;
+    }
+    kept.settle("acked", Outcome::Acknowledged).await;
+    kept.settle("dies", Outcome::Dead(Reason::TimedOut)).await;
+    let (status, counts) = kept.world.get("/health/signalr/queue", None).await;
+    assert_eq!(status, StatusCode::OK);
+    let expected = json!({
+        "pendingMessages": 1,
+        "deadLetterMessages": 1,
+        "processedMessages": 1,
+        "failedMessages": 1,
+        "lastProcessedAt": "2026-11-24T12:00:00.000000Z",
+        "circuitBreakerState": 0,
+        "consecutiveFailures": 0,
+        "subscriberBreakers": { "open": 0, "halfOpen": 0, "isolated": 0 },
+    });
+    assert_eq!(counts, expected);
+}
+
+/// Counts how often it is looked at.
+#[derive(Default)]
+struct Counted(AtomicUsize);
+
+impl QueueProbe for Counted {
+    fn look(&self) -> BoxFuture<'_, QueueReport> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(std::future::ready(QueueReport::default()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_often_strangers_ask_the_queue_is_looked_at_once_a_second() {
+    let counted = Arc::new(Counted::default());
+    let world = World::new().asking(counted.clone());
+    for (second, looks) in [(0, 1), (1, 2)] {
+        tokio::time::sleep(Duration::from_secs(second)).await;
+        for path in ["/health", "/health/signalr", "/health/signalr/queue"].repeat(9) {
+            world.get(path, None).await;
+        }
+        assert_eq!(counted.0.load(Ordering::Relaxed), looks);
+    }
 }

@@ -83,34 +83,11 @@ async fn what_is_no_route_and_no_method_is_a_problem_like_any_other() {
     let world = World::new();
     let dead = format!("{QUEUE}/deadletter");
     for (method, path, status) in [
-        (Method::POST, QUEUE.to_owned(), 405),
         (Method::DELETE, dead.clone(), 405),
         (Method::GET, format!("{dead}/m1/requeue"), 405),
         (Method::GET, format!("{dead}/m1"), 404),
         (Method::GET, format!("{QUEUE}/nosuch"), 404),
     ] {
         assert_problem(&world.ask(BOSS, method, &path, "").await, status, None);
-    }
-}
-
-#[tokio::test]
-async fn the_queues_counts_are_for_everybody() {
-    let world = World::new();
-    let (a, _) = (world.subscriber("a").await, world.subscriber("b").await);
-    world.accepted("m1").await;
-    world.die(a, "m1", Reason::TimedOut).await;
-    let queue = world.get("", QUEUE).await;
-    assert_eq!(queue.status, 200);
-    for (field, value) in [
-        ("pendingMessages", json!(1)),
-        ("deadLetterMessages", json!(1)),
-        ("processedMessages", json!(0)),
-        ("failedMessages", json!(1)),
-        ("lastProcessedAt", Value::Null),
-        ("circuitBreakerState", json!(0)),
-        ("consecutiveFailures", json!(0)),
-        ("subscriberBreakers", json!({"open": 0, "halfOpen": 0, "isolated": 0})),
-    ] {
-        assert_eq!(queue.json[field], value, "{field}");
     }
 }

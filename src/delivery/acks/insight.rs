@@ -171,7 +171,7 @@ impl Delivery {
 
 impl Acks {
     /// A copy, so that nobody waits for the map while each of them is looked at.
-    fn all_couriers(&self) -> Vec<Arc<Courier>> {
+    pub(super) fn all_couriers(&self) -> Vec<Arc<Courier>> {
         self.couriers.read().values().cloned().collect()
     }
 

@@ -28,8 +28,8 @@ impl Delivery {
     /// Subscribers of this node whose breaker is not closed.
     pub fn held_breakers(&self, limit: usize) -> Vec<(SubscriberId, BreakerState)> {
         let Some(acks) = &self.acks else { return Vec::new() };
-        let couriers = acks.couriers.read();
-        let states = couriers.values().map(|own| (own.subscriber, own.desk.lock().breaker.state()));
+        let couriers = acks.all_couriers();
+        let states = couriers.iter().map(|own| (own.subscriber, own.desk.lock().breaker.state()));
         states.filter(|(_, state)| *state != BreakerState::Closed).take(limit).collect()
     }
 
@@ -43,7 +43,7 @@ impl Delivery {
         Ok(self.kept()?.store.settled_since(since, after, limit).await?)
     }
 
-    /// Receipts of messages that expired for somebody, the last first.
+    /// Receipts of messages that expired for somebody, the last accepted first.
     pub async fn expired(&self, limit: usize) -> Result<Vec<Receipt>, NotAccepted> {
         let acks = self.kept()?;
         acks.settler.hurry(&*acks.store, acks.now());

@@ -21,21 +21,7 @@ impl Ledger {
             Record::Joined { subscriber, group } => self.joined(subscriber, group),
             Record::Left { subscriber, group } => self.left(subscriber, &group),
             Record::Gone { subscriber, at } => self.gone(subscriber, at),
-            Record::Accepted(message) => {
-                self.totals.messages += 1;
-                self.totals.targeted += message.pairs.len() as u64;
-                self.totals.nobody += u64::from(message.pairs.is_empty());
-                let key = KeyRecord {
-                    key: super::keys::key_of(&message.tenant, &message.hub, &message.id),
-                    body_hash: message.body_hash,
-                    seq: message.seq,
-                    targeted: message.pairs.len() as u64,
-                    at: message.accepted_at,
-                };
-                self.totals.keys_forgotten += self.keys.make_room(key.at, &self.config);
-                self.keys.insert(key, self.segment);
-                self.insert_message(*message, place);
-            }
+            Record::Accepted(message) => self.take_in(*message, place),
             Record::Kept(message) => {
                 self.forget_message(message.seq);
                 self.insert_message(*message, place);
@@ -81,8 +67,27 @@ impl Ledger {
             }
             Record::Bookmark { reader, place } => self.bookmarked(reader, place),
             Record::Death(death) => self.deaths.insert(*death),
+            Record::Former { subscriber, identity } => {
+                self.former.insert(subscriber, identity, 0);
+            }
             Record::Mended | Record::Closed => {}
         }
+    }
+
+    fn take_in(&mut self, message: MessageRecord, place: Option<Place>) {
+        self.totals.messages += 1;
+        self.totals.targeted += message.pairs.len() as u64;
+        self.totals.nobody += u64::from(message.pairs.is_empty());
+        let key = KeyRecord {
+            key: super::keys::key_of(&message.tenant, &message.hub, &message.id),
+            body_hash: message.body_hash,
+            seq: message.seq,
+            targeted: message.pairs.len() as u64,
+            at: message.accepted_at,
+        };
+        self.totals.keys_forgotten += self.keys.make_room(key.at, &self.config);
+        self.keys.insert(key, self.segment);
+        self.insert_message(message, place);
     }
 
     fn set_sums(&mut self, sums: Sums) {
@@ -174,7 +179,11 @@ impl Ledger {
         }
         self.ids.entry(message.id.clone()).or_default().push(seq);
         let at = message.age_from;
+        if message.counts.expired > 0 {
+            self.expired.insert(seq);
+        }
         self.messages.insert(seq, Box::new(message));
+        self.name_pairs(seq);
         self.come_home(seq);
         self.close_if_over(seq, at);
     }
@@ -206,7 +215,11 @@ impl Ledger {
             home: self.segment,
         };
         self.ids.entry(message.id.clone()).or_default().push(seq);
+        if message.counts.expired > 0 {
+            self.expired.insert(seq);
+        }
         self.messages.insert(seq, Box::new(message));
+        self.name_pairs(seq);
         self.come_home(seq);
         self.keep_receipt(seq, record.settled_at);
     }
@@ -241,6 +254,8 @@ impl Ledger {
             }
         }
         self.due.remove(&(self.due_of(&message), seq));
+        self.expired.remove(&seq);
+        self.unname_pairs(&message.pairs);
         if let Some(at) = message.settled_at {
             self.over.remove(&(at.after(self.config.receipt_life()), seq));
         }
@@ -274,6 +289,7 @@ impl Ledger {
             self.expire_owed(id, now);
             self.say(Record::Gone { subscriber: id, at: now });
         }
+        self.former.read_back();
         // Connections are no more, and who had no session cannot be addressed.
         self.hubs = HashMap::new();
         for (id, subscriber) in &self.subscribers {

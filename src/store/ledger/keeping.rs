@@ -25,7 +25,7 @@ pub(in crate::store) enum AtHome {
 
 impl Ledger {
     /// From now on records go to that file; it opens with the sums, the bookmarks, the deaths to be
-    /// told and the subscribers.
+    /// told and the subscribers, also those that are gone and named in receipts.
     pub(in crate::store) fn open_segment(&mut self, segment: SegmentNumber) {
         self.segment = segment;
         let sums = Sums {
@@ -36,13 +36,13 @@ impl Ledger {
         self.journal.push(&Record::Sums(sums));
         self.write_bookmarks();
         self.write_deaths();
+        self.write_former();
         let mut ids: Vec<SubscriberId> = self.subscribers.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {
-            let needed = self
-                .subscribers
-                .get(&id)
-                .is_some_and(|found| found.is_session() || !found.owed().is_empty());
+            let needed = self.subscribers.get(&id).is_some_and(|found| {
+                found.is_session() || !found.owed().is_empty() || found.receipts > 0
+            });
             if needed {
                 self.write_subscriber(id);
             } else {
@@ -67,7 +67,7 @@ impl Ledger {
 
     /// About how much a new file begins with.
     pub(in crate::store) fn opening_bytes(&self) -> u64 {
-        self.subscribers.len() as u64 * SUBSCRIBER_BYTES + self.deaths.bytes()
+        self.subscribers.len() as u64 * SUBSCRIBER_BYTES + self.deaths.bytes() + self.former.bytes()
     }
 
     /// The last thing that is needed from a file, passing over up to `limit` that are not. None

@@ -54,6 +54,9 @@ impl Ledger {
             share.dead += u64::from(to == PairStatus::Dead);
         });
         self.leave_status(key, from, to);
+        if to == PairStatus::Expired {
+            self.expired.insert(seq);
+        }
         if to == PairStatus::Owed
             && let Some(found) = self.subscribers.get_mut(&subscriber)
         {
@@ -168,7 +171,17 @@ impl Ledger {
         pairs.insert(index, Pair { subscriber: key.subscriber, status: PairStatus::Owed });
         message.counts.pending += 1;
         self.usage.change(&message.tenant, |share| share.pending += 1);
+        let count = message.pairs.len();
+        // One too many, and nobody is named any more.
+        let unnamed =
+            if count == RECEIPT_PAIRS_MAX + 1 { message.pairs.clone() } else { Vec::new() };
         self.owe(key.subscriber, key.seq);
+        if count <= RECEIPT_PAIRS_MAX {
+            self.name(key.subscriber);
+        }
+        for pair in unnamed.iter().filter(|pair| pair.subscriber != key.subscriber) {
+            self.unname(pair.subscriber);
+        }
         self.keep_time(key.seq, at);
         true
     }

@@ -155,10 +155,9 @@ impl Ledger {
     }
 
     pub(in crate::store) fn expired(&self, limit: usize) -> Vec<Receipt> {
-        let over = self.over.iter().rev();
-        over.filter_map(|(_, seq)| self.visible(*seq).map(|message| (*seq, message)))
-            .filter(|(_, message)| message.counts.expired > 0)
-            .map(|(seq, message)| self.receipt(seq, message))
+        let expired = self.expired.iter().rev();
+        expired
+            .filter_map(|seq| Some(self.receipt(*seq, self.visible(*seq)?)))
             .take(limit)
             .collect()
     }
@@ -168,7 +167,8 @@ impl Ledger {
         let identity = |id: SubscriberId| {
             let alive = self.subscribers.get(&id).map(|found| found.identity.clone());
             let dead = || self.dead.get(&DeadKey { seq, subscriber: id });
-            alive.or_else(|| dead().map(|dead| dead.identity.clone()))
+            let dead = alive.or_else(|| dead().map(|dead| dead.identity.clone()));
+            dead.or_else(|| self.former.identity(id))
         };
         Receipt {
             seq,

@@ -115,6 +115,7 @@ impl Ledger {
             swept.ended.extend(self.told(&turned, PairStatus::Purged, None, now));
         }
         self.forget_receipts(now, limit);
+        self.former.tidy();
         self.keys.expire(now, &self.config);
         let receipts_are_left = self.over.first().is_some_and(|(end, _)| *end <= now);
         swept.more = is_full(&swept) || receipts_are_left;

@@ -16,6 +16,8 @@ pub(super) struct Subscriber {
     /// and owed nothing.
     rest: Option<Box<Rest>>,
     standing: Standing,
+    /// Receipts that name it, those of messages that are not over included.
+    pub(super) receipts: u32,
     /// Whether the log says who it is. A connection without a session is only written when it is
     /// owed something: connecting costs no sync.
     pub(super) written: bool,
@@ -61,6 +63,7 @@ impl Subscriber {
             connection: None,
             rest: None,
             standing: Standing::Unknown,
+            receipts: 0,
             written: false,
             known: false,
         }

@@ -1,8 +1,8 @@
 //! Subscribers and their indexes, and what records do to them.
 
-use super::Ledger;
 use super::hubs::Hub;
 use super::subscriber::{Presence, Subscriber};
+use super::{Ledger, RECEIPT_PAIRS_MAX};
 use crate::model::{GroupName, HubName};
 use crate::store::dead_letter::{DeadKey, Reason};
 use crate::store::message::PairStatus;
@@ -78,7 +78,9 @@ impl Ledger {
         for seq in seqs {
             self.bury(DeadKey { seq, subscriber: id }, Reason::SubscriberGone, at);
         }
-        self.take_out(id);
+        if let Some(was) = self.take_out(id).filter(|was| was.known && was.receipts > 0) {
+            self.former.insert(id, was.identity, was.receipts);
+        }
     }
 
     pub(super) fn adopted(&mut self, from: SubscriberId, to: SubscriberId, seqs: &[MessageSeq]) {
@@ -90,10 +92,15 @@ impl Ledger {
             }
             message.pairs[index].subscriber = to;
             message.pairs.sort_unstable_by_key(|pair| pair.subscriber);
+            let is_named = message.pairs.len() <= RECEIPT_PAIRS_MAX;
             if let Some(lost) = self.subscribers.get_mut(&from) {
                 lost.owe_no_more(seq);
             }
             self.owe(to, seq);
+            if is_named {
+                self.unname(from);
+                self.name(to);
+            }
             if let Some(tried) = self.tried.remove(&DeadKey { seq, subscriber: from }) {
                 self.tried.insert(DeadKey { seq, subscriber: to }, tried);
             }

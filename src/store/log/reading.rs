@@ -115,12 +115,17 @@ impl Reading {
         files.0.write().insert(head, head_file.clone());
         lengths.insert(head, 0);
         let log = Log { disk, files, lengths, head, head_file, is_torn: false, reserve: 0 };
-        let unseen = match noted {
-            Some(noted) if unmended.is_none() => Some(noted),
-            Some(noted) => Some(noted.and(&unmended)),
-            None => Some(unmended).filter(|unmended| !unmended.is_none()),
-        };
-        Ok(Self { log, found: Some(found).filter(|found| !found.is_none()), unseen })
+        let found = Some(found).filter(|found| !found.is_none());
+        Ok(Self { log, found, unseen: together(noted, unmended) })
+    }
+}
+
+/// What was noted, and what could not be.
+fn together(noted: Option<Damage>, unmended: Damage) -> Option<Damage> {
+    match noted {
+        Some(noted) if unmended.is_none() => Some(noted),
+        Some(noted) => Some(noted.and(&unmended)),
+        None => Some(unmended).filter(|unmended| !unmended.is_none()),
     }
 }
 

@@ -57,6 +57,7 @@ pub(in crate::store) fn decode(kind: u8, bytes: &[u8]) -> Option<Record> {
         17 => Record::Closed,
         19 => Record::Mended,
         20 => Record::Bookmark { reader: r.shared()?, place: r.moment()? },
+        22 => Record::Former { subscriber: subscriber(r)?, identity: identity(r)? },
         21 => Record::Death(Box::new(death(r)?)),
         18 => Record::Attempted {
             seq: seq(r)?,

@@ -64,6 +64,11 @@ pub(in crate::store) fn encode(record: &Record, out: &mut Vec<u8>) -> u8 {
             18
         }
         Record::Death(death) => death_to(&mut w, death),
+        Record::Former { subscriber, identity } => {
+            w.u64(subscriber.0);
+            identity_to(&mut w, identity);
+            22
+        }
         Record::Snapshot { .. } | Record::Bookmark { .. } | Record::Closed | Record::Mended => {
             other_to(&mut w, record)
         }

@@ -1,6 +1,6 @@
 //! Messages: taken in once, owed to everybody in the audience, settled once.
 
-use super::world::{content, group, message, small, tenant, with_each, with_each_store};
+use super::world::{World, content, group, message, small, tenant, with_each, with_each_store};
 use crate::model::{Audience, ConnectionId, MessageId, Tenant};
 use crate::store::{
     Acceptance, Config, MessageSeq, NewMessage, Outcome, PairStatus, Reason, Receipt, Refusal,
@@ -282,6 +282,27 @@ fn settled_messages_are_told_in_order_of_settlement_and_those_that_expired_apart
         let first = since(start, None, 1).remove(0);
         assert_eq!(ids(since(start, Some(first.seq), 9)), ["m1", "m3"]);
         assert_eq!(ids(world.wait(world.store.expired(9))), ["m3"]);
+    });
+}
+
+#[test]
+fn what_expired_for_one_is_listed_also_while_another_has_a_dead_letter_of_it() {
+    with_each_store(|world| {
+        let (a, _) = (world.session("u", "tab", "c"), world.session("v", "tab", "d"));
+        let expires_at = Some(world.now.after(Duration::from_secs(60)));
+        let mixed = NewMessage { expires_at, ..message("mixed", Audience::all()) };
+        let seq = world.publish_message(mixed).seq;
+        world.settle(a, seq, Outcome::Dead(Reason::Nacked));
+        world.pass(60);
+        world.sweep();
+        let listed = |world: &World| world.wait(world.store.expired(9));
+        let found = listed(world);
+        assert_eq!((found.len(), found[0].counts.expired), (1, 1));
+        assert_eq!(world.dead().len(), 1);
+        world.ack(a, "mixed");
+        world.pass(3_601);
+        world.sweep();
+        assert_eq!(listed(world), [], "its receipt is gone");
     });
 }
 

@@ -1,8 +1,9 @@
 //! Subscribers: who is there, who is away, who takes over.
 
-use super::world::{group, small, with_each, with_each_store};
+use super::disk::SimulatedDisk;
+use super::world::{World, content, group, message, small, with_each, with_each_store};
 use crate::model::{Audience, ConnectionId};
-use crate::store::{Config, Joined, PairStatus, Reason};
+use crate::store::{Config, Identity, Joined, PairStatus, Reason};
 
 #[test]
 fn a_session_comes_back_with_its_groups_and_what_it_is_owed() {
@@ -174,4 +175,53 @@ fn a_subscriber_is_in_as_many_groups_as_it_may_be() {
         assert!(!world.wait(world.store.leave(a, "g".into())));
         assert_eq!(world.join(a, "h"), Joined::Member { adopted: Vec::new() });
     });
+}
+
+fn user(name: &str) -> Identity {
+    Identity::Named(name.into())
+}
+
+fn named(world: &World, id: &str) -> Vec<Option<Identity>> {
+    let receipt = world.receipt(id).unwrap();
+    receipt.pairs.into_iter().map(|pair| pair.identity).collect()
+}
+
+#[test]
+fn a_receipt_says_who_it_was_when_they_are_gone() {
+    with_each_store(|world| {
+        let (a, b) = (world.session("u", "tab", "c"), world.stock("v", "d"));
+        world.publish("m", Audience::all());
+        world.ack(a, "m");
+        world.ack(b, "m");
+        world.lose(b, "d");
+        world.end(a);
+        assert_eq!(world.stats().subscribers, 0);
+        assert_eq!(named(world, "m"), [Some(user("u")), Some(user("v"))]);
+    });
+}
+
+#[test]
+fn who_it_was_is_known_until_the_receipt_goes_whatever_becomes_of_the_files() {
+    let mut world = World::on(SimulatedDisk::default(), small());
+    let (a, b) = (world.session("u", "tab", "c"), world.stock("v", "d"));
+    let c = world.session("w", "tab", "e");
+    world.publish("m", Audience::all());
+    world.ack(a, "m");
+    world.ack(b, "m");
+    world.ack(c, "m");
+    world.end(a);
+    for n in 0..60 {
+        let id = format!("n{n}");
+        let mut long = message(&id, Audience::User("w".into()));
+        long.content = content(&format!("[\"{}\"]", "x".repeat(100_000)));
+        world.publish_message(long);
+        world.ack(c, &id);
+    }
+    assert!(!world.disk().names().contains(&"0000000001.log".to_owned()));
+    world.cut(4);
+    world.end(c);
+    assert_eq!(named(&world, "m"), [Some(user("u")), Some(user("v")), Some(user("w"))]);
+    world.pass(3_601);
+    while world.sweep().more {}
+    assert_eq!(world.receipt("m"), None);
 }
