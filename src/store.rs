@@ -51,10 +51,10 @@ pub use health::{Damage, Health};
 pub use interface::{Answer, Store, StoreError};
 pub use local::LocalStore;
 pub use message::{
-    Acceptance, Accepted, Content, Encoding, Ended, NewMessage, Outcome, Owed, PairStatus, Refusal,
-    RefusedBy, Settle, Swept, Which,
+    Acceptance, Accepted, Content, Encoding, Ended, NewMessage, Outcome, Owed, OwedPage,
+    PairStatus, Refusal, RefusedBy, Settle, Swept, Which,
 };
 pub use metrics::Metrics;
 pub use names::{BadClientId, ClientKey, Identity, MessageSeq, Moment, SessionKey, SubscriberId};
 pub use receipt::{Counts, PairReceipt, Receipt, Stats, Totals};
-pub use session::{Departed, Joined, Open, Opened};
+pub use session::{Departed, Joined, Moved, Open, Opened};

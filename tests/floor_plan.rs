@@ -151,3 +151,22 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     found.sort();
     found
 }
+
+/// `docs/delivery-defects.md` names the tests that would catch each defect; they must be there.
+#[test]
+fn every_test_that_the_defects_name_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = fs::read_to_string(root.join("docs/delivery-defects.md")).unwrap();
+    let code: String =
+        ["src", "tests"].into_iter().flat_map(sources).map(|(_, text)| text).collect();
+    let rows = table.lines().filter(|line| line.starts_with("| R"));
+    let mut named = 0;
+    for row in rows {
+        let tests = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+        for name in tests.split('`').skip(1).step_by(2) {
+            assert!(code.contains(&format!("fn {name}(")), "no test is called {name}");
+            named += 1;
+        }
+    }
+    assert!(named >= 12, "each defect has a test");
+}

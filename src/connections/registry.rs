@@ -121,6 +121,11 @@ impl Registry {
         Ok(Some(members.list.len() == 1))
     }
 
+    /// Whether a connection that is here is in a group.
+    pub fn is_member(&self, id: &ConnectionId, group: &GroupName) -> bool {
+        self.get(id).is_some_and(|connection| connection.groups.lock().contains(group))
+    }
+
     /// How many groups one connection may be in.
     pub fn groups_max(&self) -> usize {
         self.node.config().groups_per_connection_max

@@ -16,6 +16,7 @@ mod firsts;
 mod hub;
 mod insight;
 mod live;
+mod looks;
 mod message;
 mod metrics;
 mod office;
@@ -28,6 +29,8 @@ mod session;
 mod settler;
 #[cfg(test)]
 mod tests;
+mod told;
+mod unreadable;
 
 pub(in crate::delivery) use engine::Acks;
 

@@ -131,6 +131,11 @@ impl Breaker {
             && self.halves.iter().all(|half| half.failures == 0)
     }
 
+    /// Whether an operator has it in hand.
+    pub fn is_forced(&self) -> bool {
+        self.force != Force::Auto
+    }
+
     /// Asks for a try. A probe is given once; its outcome must be told, or [`Breaker::unused`].
     pub fn permit(&mut self, now: Instant) -> Permit {
         match self.force {

@@ -154,11 +154,7 @@ impl Delivery {
         if !add {
             return self.subscriber_leaves(&present, group).await;
         }
-        let joined = self.subscriber_joins(&present, group).await;
-        if !matches!(joined, Ok(true)) {
-            registry.leave(connection, group);
-        }
-        if joined? {
+        if self.subscriber_joins(&present, group).await? {
             return Ok(());
         }
         let max = registry.groups_max();
@@ -173,10 +169,15 @@ impl Delivery {
         add: bool,
     ) -> Result<Reach, DeliveryError> {
         let registry = self.registry(hub)?;
+        let was_member = add && registry.is_member(connection, group);
         let turned =
             if add { registry.join(connection, group)? } else { registry.leave(connection, group) };
         let Some(turned) = turned else { return Ok(Reach::Nobody) };
-        self.change_subscription(registry, connection, group, add).await?;
+        let changed = self.change_subscription(registry, connection, group, add).await;
+        if changed.is_err() && add && !was_member {
+            registry.leave(connection, group);
+        }
+        changed?;
         if turned {
             self.backplane.interest(hub, &Subject::Group(group.clone()), add).await?;
         }

@@ -159,9 +159,9 @@ impl Pair {
         self.state
     }
 
-    /// Whether a copy is out, or something is waited for.
+    /// Whether a copy is out. What waits for a delay holds nothing else back.
     pub(super) fn is_out(&self) -> bool {
-        matches!(self.state, State::Queued | State::Sent | State::Waiting(_))
+        matches!(self.state, State::Queued | State::Sent)
     }
 
     /// What was spent so far.

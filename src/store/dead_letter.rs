@@ -74,6 +74,8 @@ impl Attempt {
     pub const KEPT_MAX: usize = 16;
     /// Bytes kept of an error.
     pub const ERROR_BYTES_MAX: usize = 256;
+    /// Attempts that are noted at once at most.
+    pub const NOTED_MAX: usize = 1_000;
 }
 
 /// What was spent on a pair that is still owed. Begins anew when its dead letter is sent again.

@@ -10,7 +10,9 @@ use super::dead_letter::{
     Attempt, DeadFilter, DeadKey, DeadPage, Requeued, Spent, Target, WholeLetter,
 };
 use super::health::Health;
-use super::message::{Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept, Which};
+use super::message::{
+    Acceptance, Ended, NewMessage, Owed, OwedPage, PairStatus, Settle, Swept, Which,
+};
 use super::names::{MessageSeq, Moment, SubscriberId};
 use super::receipt::{Receipt, Stats};
 use super::session::{Departed, Joined, Open, Opened};
@@ -95,7 +97,8 @@ pub trait Store: Send + Sync + 'static {
     -> Answer<Vec<Ended>>;
 
     /// The subscriber's connection is lost; it may come back within the session's life. Does nothing
-    /// when another connection has the session by now.
+    /// when another connection has the session by now. After an error, and for a connection whose
+    /// [`Store::open`] was not heard of, the next [`Store::sweep`] does it.
     fn away(
         &self,
         subscriber: SubscriberId,
@@ -114,17 +117,17 @@ pub trait Store: Send + Sync + 'static {
     fn accept(&self, message: NewMessage, now: Moment) -> Answer<Acceptance>;
 
     /// Ends pairs. Idempotent: a pair that has ended, or never was, is left out of the answer. To
-    /// ride the next commit without waiting, drop the future.
+    /// ride the next commit without waiting, drop the future. What ended in a call that failed or was
+    /// not waited for, in this or another of the store's, the next [`Store::sweep`] tells.
     fn settle(&self, pairs: Vec<Settle>, now: Moment) -> Answer<Vec<Ended>>;
 
-    /// Notes a failed attempt, for the dead letter that the pair may become, and what has been spent
-    /// by then, for whoever tries it after a restart. Nobody needs to wait.
-    fn note_attempt(
+    /// Notes failed attempts, for the dead letters that the pairs may become, and what has been spent
+    /// by then, for whoever tries them after a restart. At most [`Attempt::NOTED_MAX`] at once.
+    /// Nobody needs to wait.
+    fn note_attempts(
         &self,
-        seq: MessageSeq,
         subscriber: SubscriberId,
-        attempt: Attempt,
-        spent: Spent,
+        attempts: Vec<(MessageSeq, Attempt, Spent)>,
     ) -> Answer<()>;
 
     /// What time does: expiry, age, sessions that end, retention. At most about `limit` pairs at
@@ -134,13 +137,13 @@ pub trait Store: Send + Sync + 'static {
     /// When a sweep will find something to do for a message or a subscriber.
     fn next_due(&self) -> Answer<Option<Moment>>;
 
-    /// What the subscriber is owed after a place, in order of acceptance.
+    /// What the subscriber is owed after a place, in order of acceptance: `limit`, or all.
     fn owed(
         &self,
         subscriber: SubscriberId,
         after: Option<MessageSeq>,
         limit: usize,
-    ) -> Answer<Vec<Owed>>;
+    ) -> Answer<OwedPage>;
 
     /// How much the subscriber is owed.
     fn owed_count(&self, subscriber: SubscriberId) -> Answer<u64>;

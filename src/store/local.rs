@@ -2,6 +2,7 @@
 
 mod content;
 mod serving;
+mod unheard;
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -19,10 +20,10 @@ use super::health::Health;
 use super::interface::{Answer, StoreError};
 use super::ledger::Ledger;
 use super::log::{Files, Reading};
-use super::message::{Acceptance, Accepted};
 use super::metrics::Metrics;
-use super::names::{MessageSeq, Moment};
+use super::names::Moment;
 use super::writer::{Done, Job, Purpose, Writer};
+use unheard::Unheard;
 
 /// A store that belongs to one process.
 pub struct LocalStore {
@@ -44,8 +45,8 @@ pub(super) struct Shared {
     pub(super) ledger: Mutex<Ledger>,
     pub(super) health: Mutex<Health>,
     pub(super) metrics: Metrics,
-    /// Accepted messages whose publisher's future was gone.
-    unheard: Mutex<Vec<MessageSeq>>,
+    /// What came of calls whose callers are gone.
+    pub(super) unheard: Unheard,
 }
 
 impl LocalStore {
@@ -156,7 +157,7 @@ impl Shared {
             ledger: Mutex::new(ledger),
             health: Mutex::new(health),
             metrics,
-            unheard: Mutex::new(Vec::new()),
+            unheard: Unheard::default(),
         }
     }
 
@@ -178,17 +179,6 @@ impl Shared {
         set(&self.metrics.bytes, stats.bytes);
         set(&self.metrics.log_bytes, log_bytes);
         set(&self.metrics.subscribers, stats.subscribers);
-    }
-
-    /// Hands over messages that were accepted for nobody's ears.
-    fn take_unheard(&self, limit: usize) -> Vec<Accepted> {
-        let mut unheard = self.unheard.lock();
-        let count = unheard.len().min(limit);
-        let seqs: Vec<MessageSeq> = unheard.drain(..count).collect();
-        drop(unheard);
-        let ledger = self.ledger.lock();
-        let accepted = |seq| ledger.accepted(seq);
-        seqs.into_iter().map(accepted).filter(|found| !found.subscribers.is_empty()).collect()
     }
 }
 
@@ -241,27 +231,6 @@ impl Drop for StoreThread {
         if let Some(thread) = self.thread.take() {
             // It reports a panic itself.
             _ = thread.join();
-        }
-    }
-}
-
-/// An acceptance on its way to whoever waits for it. Dropped on the way, it is remembered.
-struct OnItsWay {
-    acceptance: Option<Acceptance>,
-    shared: Arc<Shared>,
-}
-
-impl OnItsWay {
-    /// It has arrived.
-    fn arrived(mut self) -> Option<Acceptance> {
-        self.acceptance.take()
-    }
-}
-
-impl Drop for OnItsWay {
-    fn drop(&mut self) {
-        if let Some(Acceptance::Accepted(accepted)) = self.acceptance.take() {
-            self.shared.unheard.lock().push(accepted.seq);
         }
     }
 }

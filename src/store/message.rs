@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::dead_letter::{Reason, Spent};
 use super::names::{MessageSeq, Moment, SubscriberId};
 use super::receipt::Counts;
+use super::session::Departed;
 use crate::model::{Audience, HubName, MessageId, Priority, Tenant};
 
 /// How the arguments are written. The store only hands it back.
@@ -265,14 +266,38 @@ pub struct Ended {
     pub message: Option<Counts>,
 }
 
+/// What a subscriber is owed from one place to another.
+#[derive(Clone, Debug, Default)]
+pub struct OwedPage {
+    /// In order of acceptance.
+    pub owed: Vec<Owed>,
+    /// What is owed, too, and cannot be read any more; ascending.
+    pub unreadable: Vec<MessageSeq>,
+}
+
+impl OwedPage {
+    /// How many are owed.
+    pub fn count(&self) -> usize {
+        self.owed.len() + self.unreadable.len()
+    }
+
+    /// Where it ends. None when nothing is owed.
+    pub fn end(&self) -> Option<MessageSeq> {
+        self.owed.last().map(|owed| owed.seq).max(self.unreadable.last().copied())
+    }
+}
+
 /// What time has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Pairs that expired, grew too old, or whose subscriber did not come back in time.
+    /// Pairs that expired, grew too old, or whose subscriber did not come back in time; and those
+    /// that ended in calls whose answers nobody got.
     pub ended: Vec<Ended>,
     /// Messages that were accepted although nobody waited for the answer any more (its future was
     /// dropped, or ran into the deadline): they still have to be sent.
     pub unheard: Vec<Accepted>,
+    /// What became of lost connections, where [`super::Store::away`] could not tell.
+    pub departed: Departed,
     /// Whether there is more to do at once.
     pub more: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::names::{SessionKey, SubscriberId};
+use super::names::{MessageSeq, SessionKey, SubscriberId};
 use crate::model::{ConnectionId, GroupName};
 
 /// A connection that becomes a subscriber, or the return of one.
@@ -34,15 +34,28 @@ pub struct Opened {
     pub groups: Vec<GroupName>,
     /// How many messages it is owed, what it took over from a lost connection included.
     pub owed: u64,
+    /// What it took over.
+    pub adopted: Vec<Moved>,
+}
+
+/// What a lost connection was owed, and a later one of its identity is owed instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The lost one.
+    pub from: SubscriberId,
+    /// Its heir. They are owed to it from now on; see [`super::Store::owed`].
+    pub to: SubscriberId,
+    /// The messages, ascending.
+    pub seqs: Vec<MessageSeq>,
 }
 
 /// What became of a wish to join a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Joined {
-    /// It is a member, and took over so many messages that a lost connection was owed.
+    /// It is a member.
     Member {
-        /// How many it took over. They are owed from now on; see [`super::Store::owed`].
-        adopted: u64,
+        /// What it took over.
+        adopted: Vec<Moved>,
     },
     /// The subscriber is gone.
     Gone,
@@ -55,5 +68,12 @@ pub enum Joined {
 pub struct Departed {
     /// Connections of the same identity, opened later than the lost one, that took over what it was
     /// owed through an audience they are in. They have something to be sent.
-    pub heirs: Vec<SubscriberId>,
+    pub moved: Vec<Moved>,
+}
+
+impl Departed {
+    /// Takes in what became of another one.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.moved.append(&mut other.moved);
+    }
 }

@@ -7,4 +7,5 @@ mod files;
 mod messages;
 mod model;
 mod subscribers;
+mod unheard;
 mod world;

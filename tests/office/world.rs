@@ -169,7 +169,10 @@ impl World {
         let receipts = self.store.receipts(MessageId::from(id), None).await.unwrap();
         let attempt = Attempt { at: now(), error: "no answer".into() };
         let spent = Spent { attempts: 1, ..Spent::default() };
-        self.store.note_attempt(receipts[0].seq, subscriber, attempt, spent).await.unwrap();
+        self.store
+            .note_attempts(subscriber, vec![(receipts[0].seq, attempt, spent)])
+            .await
+            .unwrap();
         self.settle(subscriber, id, Outcome::Dead(reason)).await;
     }
 

@@ -3,8 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::world::{Client, World, frame};
 use super::*;
+use crate::model::{Audience, GroupName};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// How exact the monitor's moments are.
@@ -31,6 +34,7 @@ fn stale(world: &World) -> Vec<String> {
     ids
 }
 
+/// R15: nobody is closed for being silent alone.
 #[tokio::test(start_paused = true)]
 async fn a_live_silent_listener_stays_and_a_half_open_link_goes() {
     let world = world();
@@ -194,4 +198,53 @@ async fn a_parked_connection_and_one_before_its_handshake_are_not_stale() {
     assert_eq!(world.node.metrics().stale.get(), 0);
     assert_eq!(world.node.metrics().probed.get(), 0);
     assert!(!parked.socket.stopped.load(Ordering::Relaxed));
+}
+
+/// R17: what is looked at while it changes is whole, and nothing of a change is lost.
+#[tokio::test]
+async fn connections_come_join_leave_and_go_on_many_threads_while_others_look() {
+    const THREADS: usize = 4;
+    const EACH: usize = 100;
+    let world = World::new();
+    let registry = Registry::new(world.node.clone());
+    let groups = ["a", "b", "c"].map(GroupName::from);
+    let kept = Mutex::new(Vec::new());
+    let runtime = tokio::runtime::Handle::current();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (world, registry, groups, kept) = (&world, &registry, &groups, &kept);
+            let runtime = runtime.clone();
+            scope.spawn(move || {
+                let _inside = runtime.enter();
+                for number in 0..EACH {
+                    let client = world.client(&format!("{thread}-{number}"));
+                    let id = client.connection.id();
+                    registry.add(&client.connection);
+                    for group in groups {
+                        assert!(registry.join(id, group).unwrap().is_some());
+                    }
+                    registry.leave(id, &groups[2]);
+                    if number % 2 == 0 {
+                        registry.remove(&client.connection);
+                    }
+                    kept.lock().push(client);
+                }
+            });
+        }
+        scope.spawn(|| {
+            // Fewer than an outbox holds, for nobody writes meanwhile.
+            for _ in 0..100 {
+                let told = registry.fan_out(&Audience::group("a"), |_| Some(frame("news")));
+                assert!(told <= THREADS * EACH);
+                for facts in world.node.facts() {
+                    assert!(facts.groups.len() <= groups.len(), "{facts:?}");
+                }
+            }
+        });
+    });
+    assert_eq!((registry.count(), kept.lock().len()), (THREADS * EACH / 2, THREADS * EACH));
+    let members = |group: &str| registry.fan_out(&Audience::group(group), |_| Some(frame("x")));
+    assert_eq!((members("a"), members("c")), (THREADS * EACH / 2, 0));
+    let in_groups = world.node.facts().filter(|facts| facts.groups.len() == 2).count();
+    assert_eq!(in_groups, THREADS * EACH / 2);
 }

@@ -195,11 +195,12 @@ impl Courier {
         seqs.iter().rev().find_map(|seq| desk.flights.get(seq)).map(|flight| flight.pair.state())
     }
 
-    /// Somebody looks because something is due.
+    /// Somebody looks because something is due, or was once: then it says when something will be.
     pub(super) fn look(&self, at: Instant) -> Errands {
         let mut errands = Errands::default();
         let mut desk = self.desk.lock();
-        if desk.look_at != Some(at) {
+        if desk.look_at.is_none_or(|own| own > at) {
+            errands.look_at = desk.look_at;
             return errands;
         }
         desk.look_at = None;
@@ -222,6 +223,10 @@ impl Courier {
         errands.look_at = next_due.map(|at| at + paused);
         for seq in due {
             self.tick(&mut desk, seq, &mut errands);
+        }
+        // It was the node that had no room, not this outbox, which has nothing left to say so.
+        if desk.blocked && desk.link.as_ref().is_some_and(|link| link.connection.waiting().0 == 0) {
+            desk.blocked = false;
         }
         // What an open breaker or a full outbox kept, when nobody else comes for it.
         errands.load |= desk.wants_load(&self.policy);
@@ -263,15 +268,16 @@ impl Courier {
         desk.look_at = None;
     }
 
-    /// An operator takes the breaker in hand or lets go of it.
+    /// An operator takes the breaker in hand or lets go of it. One that is open by itself and was in
+    /// nobody's hand goes on as it is.
     pub(super) fn force(&self, force: Force) -> Errands {
         let mut errands = Errands::default();
         let mut desk = self.desk.lock();
         desk.breaker.force(force);
-        if desk.breaker.holds() {
+        if force == Force::Open {
             self.breaker_opened(&mut desk, &mut errands);
             errands.look_at = None;
-        } else {
+        } else if !desk.breaker.holds() {
             desk.probe = None;
             desk.start_over();
             errands.load = desk.wants_load(&self.policy);

@@ -1,6 +1,5 @@
 //! The clock of a node: looks at couriers when a pair is due, hands out repeats, sweeps the store.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,25 +39,23 @@ impl Acks {
         if self.repeats.lock().len() > 0 {
             return Some(Instant::now());
         }
-        self.looks.lock().peek().map(|Reverse((at, _))| *at)
+        self.looks.lock().first()
     }
 
     fn look_at_due(self: &Arc<Self>, now: Instant) {
-        while let Some((at, subscriber)) = self.take_due(now) {
-            // An entry of which the courier does not know any more changes nothing.
+        while let Some(subscriber) = self.take_due(now) {
             if let Some(courier) = self.courier(subscriber) {
-                let errands = courier.look(at);
+                let errands = courier.look(now);
                 self.run_errands(&courier, errands);
             }
         }
     }
 
-    fn take_due(&self, now: Instant) -> Option<(Instant, SubscriberId)> {
+    fn take_due(&self, now: Instant) -> Option<SubscriberId> {
         let mut looks = self.looks.lock();
-        if looks.peek()?.0.0 > now {
-            return None;
-        }
-        looks.pop().map(|Reverse(due)| due)
+        let due = looks.take_due(now);
+        self.policy.metrics.looks.set(gauge(looks.len()));
+        due
     }
 
     /// At most a batch of repeats per tick; first deliveries never wait here.
@@ -86,6 +83,7 @@ impl Acks {
                 match self.store.sweep(self.now(), SWEEP_LIMIT).await {
                     Ok(swept) => {
                         self.ended(&swept.ended);
+                        self.moved(&swept.departed.moved);
                         for accepted in swept.unheard {
                             self.send_unheard(accepted);
                         }
@@ -104,9 +102,12 @@ impl Acks {
     }
 
     /// A message whose publisher did not wait for the answer. Couriers read it from the store.
-    fn send_unheard(self: &Arc<Self>, accepted: Accepted) {
+    pub(super) fn send_unheard(self: &Arc<Self>, accepted: Accepted) {
         for subscriber in accepted.subscribers {
-            self.owed_again(accepted.seq, subscriber);
+            if let Some(courier) = self.courier(subscriber) {
+                let errands = courier.owed_unheard(accepted.seq);
+                self.run_errands(&courier, errands);
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) struct Desk {
 pub(super) struct Work {
     /// In order of acceptance.
     pub(super) flights: BTreeMap<MessageSeq, Flight>,
-    /// Flights that are more than owed: with a copy out, or waiting for something.
+    /// Flights with a copy out.
     pub(super) out: usize,
     /// Flights that are owed again and could not be sent at once.
     pub(super) again: BTreeSet<MessageSeq>,
@@ -223,10 +223,14 @@ impl Courier {
         errands
     }
 
-    /// Whether the courier can go: nobody to serve and nothing to remember.
+    /// Whether the courier can go: nobody to serve and nothing to remember, be it what an operator
+    /// wants of it.
     pub(super) fn is_idle(&self) -> bool {
         let desk = self.desk.lock();
-        desk.link.is_none() && desk.flights.is_empty() && desk.ending.is_empty()
+        desk.link.is_none()
+            && desk.flights.is_empty()
+            && desk.ending.is_empty()
+            && !desk.breaker.is_forced()
     }
 
     /// A pair has ended: here, or elsewhere by expiry, another node, an operator.

@@ -1,12 +1,10 @@
 //! Everything about acknowledged delivery that belongs to the node as a whole.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -14,6 +12,7 @@ use super::config::Config;
 use super::courier::{Courier, Errands, Reading, Repeat};
 use super::firsts::Firsts;
 use super::hub::HubAcks;
+use super::looks::Looks;
 use super::message::Shelf;
 use super::metrics::Metrics;
 use super::opening::{Gaps, Turnstiles};
@@ -24,7 +23,9 @@ use super::settler::Settler;
 use crate::delivery::breaker::Breaker;
 use crate::delivery::lanes::Lanes;
 use crate::model::{HubName, Tenant};
-use crate::store::{Ended, MessageSeq, Moment, Owed, PairStatus, Store, StoreError, SubscriberId};
+use crate::store::{
+    Attempt, Ended, MessageSeq, Moment, Owed, PairStatus, Store, StoreError, SubscriberId,
+};
 
 /// Acknowledged delivery of one node.
 pub(in crate::delivery) struct Acks {
@@ -37,14 +38,16 @@ pub(in crate::delivery) struct Acks {
     pub(super) settler: Settler,
     /// The store as a destination: it fails for everybody, so it has one breaker.
     pub(super) store_breaker: Mutex<Breaker>,
+    /// Those of all connections, and of who was lost while something was tried in vain that it is
+    /// still owed: bounded by connections and by the subscribers of the store.
     pub(super) couriers: RwLock<HashMap<SubscriberId, Arc<Courier>>>,
     pub(super) firsts: Firsts,
     pub(super) repeats: Mutex<Lanes<Tenant, Repeat>>,
-    /// Couriers somebody must look at, the earliest first; one entry per courier is valid.
-    pub(super) looks: Mutex<BinaryHeap<Reverse<(Instant, SubscriberId)>>>,
+    /// Couriers somebody must look at.
+    pub(super) looks: Mutex<Looks>,
     /// The clock sleeps too long: there is an earlier look, or a repeat.
     pub(super) earlier: Notify,
-    readers: Semaphore,
+    pub(super) readers: Semaphore,
     pub(super) turnstiles: Turnstiles,
     pub(super) gaps: Gaps,
     pub(super) tasks: TaskTracker,
@@ -102,10 +105,13 @@ impl Acks {
     /// Does what a courier could not do under its lock.
     pub(super) fn run_errands(self: &Arc<Self>, courier: &Arc<Courier>, errands: Errands) {
         let Errands { settles, failed, repeats, look_at, load } = errands;
-        for (seq, attempt, spent) in failed {
+        let mut failed = failed.into_iter();
+        while failed.len() > 0 {
             // It rides the next commit; a history that misses an attempt misleads nobody for long.
-            drop(self.store.note_attempt(seq, courier.subscriber, attempt, spent));
+            let attempts = failed.by_ref().take(Attempt::NOTED_MAX).collect();
+            drop(self.store.note_attempts(courier.subscriber, attempts));
         }
+        self.policy.metrics.ending.add(gauge(settles.len()));
         self.settler.add(settles);
         if !repeats.is_empty() {
             let mut lanes = self.repeats.lock();
@@ -118,11 +124,10 @@ impl Acks {
         }
         if let Some(at) = look_at {
             let mut looks = self.looks.lock();
-            let earliest = looks.peek().is_none_or(|Reverse((first, _))| at < *first);
-            looks.push(Reverse((at, courier.subscriber)));
-            if earliest {
+            if looks.add(at, courier.subscriber) {
                 self.earlier.notify_one();
             }
+            self.policy.metrics.looks.set(gauge(looks.len()));
         }
         if load {
             self.start_reading(courier);
@@ -150,8 +155,11 @@ impl Acks {
             self.run_errands(courier, errands);
             let Some((page, asked)) = page else { return };
             // The semaphore is never closed.
-            let Ok(_permit) = self.readers.acquire().await else { return };
-            match self.read_page(courier, &page, asked).await {
+            let Ok(permit) = self.readers.acquire().await else { return };
+            let read = self.read_page(courier, &page, asked).await;
+            // Not held while it waits to try again: others may be read for.
+            drop(permit);
+            match read {
                 Ok(true) => failures = 0,
                 Ok(false) => return,
                 Err(error) => {
@@ -179,13 +187,20 @@ impl Acks {
         let limit = self.config.page_messages;
         let go_on = match page {
             Page::After(after) => {
-                let owed = self.store.owed(courier.subscriber, *after, limit).await?;
-                let complete = owed.len() < limit;
-                courier.take_page(self.shelve(owed), complete, asked, &mut errands)
+                let page = self.store.owed(courier.subscriber, *after, limit).await?;
+                let (complete, end) = (page.count() < limit, page.end());
+                courier.bury_unreadable(&page.unreadable, &mut errands);
+                let all = courier.take_page(self.shelve(page.owed), complete, asked, &mut errands);
+                if all {
+                    courier.has_read(end, asked);
+                }
+                all
             }
             Page::Probe => {
-                let owed = self.store.owed(courier.subscriber, None, limit).await?;
-                courier.take_probe(self.shelve(owed), asked, &mut errands);
+                let page = self.store.owed(courier.subscriber, None, limit).await?;
+                courier.bury_unreadable(&page.unreadable, &mut errands);
+                let none = page.count() == 0;
+                courier.take_probe(self.shelve(page.owed), none, asked, &mut errands);
                 false
             }
         };
@@ -229,6 +244,8 @@ impl Acks {
         // Under the map's lock, so that nobody attaches to a courier that is being forgotten.
         if courier.is_idle() {
             couriers.remove(&courier.subscriber);
+            self.looks.lock().forget(courier.subscriber);
+            self.policy.metrics.couriers.set(gauge(couriers.len()));
         }
     }
 

@@ -30,6 +30,12 @@ pub struct Metrics {
     pub firsts_waiting: IntGauge,
     /// Repeats that wait for their turn.
     pub repeats_waiting: IntGauge,
+    /// Subscribers that are here, or are owed something that was tried in vain.
+    pub couriers: IntGauge,
+    /// Couriers at which somebody will look when something is due.
+    pub looks: IntGauge,
+    /// Pairs that ended here and are not in the store yet.
+    pub ending: IntGauge,
     /// Calls of the store that failed and are tried again.
     pub store_retries: IntCounter,
     acknowledged: IntCounter,
@@ -68,6 +74,11 @@ impl Metrics {
             )?,
             repeats_waiting: counting
                 .gauge("delivery_acks_repeats_waiting", "Repeats that wait for their turn")?,
+            couriers: counting
+                .gauge("delivery_acks_couriers", "Subscribers somebody delivers to")?,
+            looks: counting.gauge("delivery_acks_looks", "Subscribers with something due later")?,
+            ending: counting
+                .gauge("delivery_acks_ending", "Ends of pairs that the store does not have yet")?,
             store_retries: counter("store_retries_total", "Failed calls of the store")?,
             acknowledged: settled.with_label_values(&["acknowledged"]),
             unconfirmed: settled.with_label_values(&["unconfirmed"]),

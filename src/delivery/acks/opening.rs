@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::answering::Word;
 use super::courier::Courier;
-use super::engine::Acks;
+use super::engine::{Acks, gauge};
 use super::hub::AckMode;
 use super::message::which;
 use super::session::{Found, Subscription};
@@ -146,9 +146,11 @@ impl Acks {
             // Under the map's lock: an idle courier cannot be forgotten before it is attached.
             let before = courier.desk.lock().link.as_ref().map(|link| link.connection.clone());
             let errands = courier.attach(connection.clone(), protocol, mode);
+            self.policy.metrics.couriers.set(gauge(couriers.len()));
             (courier, before, errands)
         };
         self.run_errands(&courier, errands);
+        self.moved(&opened.adopted);
         // Also one that has not finished its greeting, and stands in no registry yet.
         if let Some(old) = before {
             old.set_subscriber(None);

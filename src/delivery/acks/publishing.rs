@@ -135,9 +135,10 @@ impl Delivery {
     fn begin_publishing(&self, message: Acknowledged) -> Result<Begun, NotAccepted> {
         self.registry(&message.envelope.hub)?;
         let acks = self.acks.clone().ok_or(NotAccepted::NotConfigured)?;
-        acks.ask_store_breaker()?;
         let publisher = message.publisher.clone();
         let (new, on_first) = new_message(message)?;
+        // The last thing that can refuse it: a probe that is given must be made.
+        acks.ask_store_breaker()?;
         let lane = acks.lane_of_turns(&new.hub, new.priority);
         let mut ticket = acks.turns.ticket(&new.hub, &publisher, lane);
         let now = acks.now();
@@ -160,17 +161,23 @@ impl Delivery {
         Ok((acks, task))
     }
 
-    /// Publishes an ordinary or volatile message of a publisher behind what it has under way.
+    /// Publishes an ordinary or volatile message of a publisher behind what it has under way. Once it
+    /// waits for its turn it is published, whatever becomes of the future: a place that is given up
+    /// would let those behind it pass those before it.
     pub async fn publish_in_order(
-        &self,
+        self: &Arc<Self>,
         publisher: &Publisher,
         envelope: Envelope<Event>,
     ) -> Result<(), DeliveryError> {
         if let Some(acks) = self.acks.as_ref().filter(|acks| !acks.turns.is_idle()) {
             let lane = acks.lane_of_turns(&envelope.hub, envelope.priority);
             let mut ticket = acks.turns.ticket(&envelope.hub, publisher, lane);
-            ticket.turn().await;
-            return self.publish(envelope).await;
+            let delivery = self.clone();
+            let task = acks.tasks.spawn(async move {
+                ticket.turn().await;
+                delivery.publish(envelope).await
+            });
+            return task.await.unwrap_or(Err(DeliveryError::Store(StoreError::Closed)));
         }
         self.publish(envelope).await
     }

@@ -75,6 +75,10 @@ impl Courier {
                 Given::NoRoom => {
                     *blocked = true;
                     self.policy.metrics.no_room.inc();
+                    // What fills the node's room may be the outboxes of others.
+                    if link.connection.waiting().0 == 0 {
+                        self.look_soon(desk, errands);
+                    }
                     return false;
                 }
                 // Its session will say so; until then everything is owed.
@@ -196,8 +200,14 @@ impl Courier {
     }
 
     /// Sends the one message a half-open breaker lets through: the oldest that has no copy out.
-    /// Nothing more is read before its fate is known.
-    pub(super) fn take_probe(&self, page: Vec<Read>, asked: Reading, errands: &mut Errands) {
+    /// Nothing more is read before its fate is known. `none`: nothing at all is owed.
+    pub(super) fn take_probe(
+        &self,
+        page: Vec<Read>,
+        none: bool,
+        asked: Reading,
+        errands: &mut Errands,
+    ) {
         let mut desk = self.desk.lock();
         let is_owed = |read: &Read| !desk.ending.contains_key(&read.0.seq);
         let page: Vec<Read> = page.into_iter().filter(is_owed).collect();
@@ -207,7 +217,7 @@ impl Courier {
             errands.load |= desk.wants_load(&self.policy);
             return;
         }
-        if page.is_empty() && desk.reading == asked {
+        if none && desk.reading == asked {
             desk.behind = false;
         }
         for read in page {

@@ -14,7 +14,7 @@ use crate::delivery::outlet::{Delivery, DeliveryError};
 use crate::delivery::pair::{State, Why};
 use crate::model::GroupName;
 use crate::protocol::Outcome;
-use crate::store::{self, Joined, PairStatus, Settle, StoreError, SubscriberId};
+use crate::store::{self, Joined, Moved, PairStatus, Settle, StoreError, SubscriberId};
 
 /// What stock JavaScript clients answer when no handler returned anything, and when several did.
 const NO_RESULT: [&str; 2] =
@@ -75,12 +75,9 @@ impl Delivery {
         acks.forget_if_idle(&courier);
         let away = acks.store.away(courier.subscriber, connection.id().clone(), acks.now());
         match away.await {
-            Ok(departed) => {
-                for heir in departed.heirs {
-                    acks.owed_anything(heir);
-                }
-            }
-            Err(error) => tracing::debug!(%error, "the store does not know that a client left"),
+            Ok(departed) => acks.moved(&departed.moved),
+            // The next sweep sees to it.
+            Err(error) => tracing::debug!(%error, "the store does not know yet that a client left"),
         }
     }
 
@@ -93,9 +90,7 @@ impl Delivery {
         let Some((acks, subscriber)) = self.subscriber_of(connection) else { return Ok(true) };
         match acks.store.join(subscriber, group.clone(), acks.now()).await? {
             Joined::Member { adopted } => {
-                if adopted > 0 {
-                    acks.owed_anything(subscriber);
-                }
+                acks.moved(&adopted);
                 Ok(true)
             }
             Joined::Gone => Ok(true),
@@ -122,8 +117,20 @@ impl Delivery {
 }
 
 impl Acks {
+    /// Others took over what lost connections were owed.
+    pub(super) fn moved(self: &Arc<Self>, moved: &[Moved]) {
+        for Moved { from, to, seqs } in moved {
+            if let Some(courier) = self.courier(*from) {
+                let errands = courier.moved_away(seqs);
+                self.run_errands(&courier, errands);
+                self.forget_if_idle(&courier);
+            }
+            self.owed_anything(*to);
+        }
+    }
+
     /// The subscriber is owed something it did not know of; where it stands nobody said.
-    fn owed_anything(self: &Arc<Self>, subscriber: SubscriberId) {
+    pub(super) fn owed_anything(self: &Arc<Self>, subscriber: SubscriberId) {
         if let Some(courier) = self.courier(subscriber) {
             let load = {
                 let mut desk = courier.desk.lock();

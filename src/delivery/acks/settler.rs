@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::engine::Acks;
-use crate::store::{Answer, Ended, Moment, Settle, Store};
+use super::engine::{Acks, gauge};
+use crate::store::{Answer, Ended, Moment, Settle, Store, Which};
 
 /// Pairs of one call: a group commit's worth.
 const BATCH_MAX: usize = 4_096;
@@ -80,6 +80,19 @@ impl Acks {
         let _ = tokio::time::timeout(LAST_TRY, self.settle_once()).await;
     }
 
+    /// Whatever was handed in has ended: in this call, in one before it whose answer was lost, or by
+    /// somebody else. Also what another subscriber is owed by now.
+    fn store_has(&self, batch: &[Settle]) {
+        for settle in batch {
+            if let Which::Seq(seq) = settle.message
+                && let Some(courier) = self.courier(settle.subscriber)
+            {
+                courier.store_has(seq);
+                self.forget_if_idle(&courier);
+            }
+        }
+    }
+
     /// Everything that waits now, tried again until the store has it.
     async fn settle_once(self: &Arc<Self>) {
         let mut failures = 0;
@@ -88,7 +101,11 @@ impl Acks {
             match answer.await {
                 Ok(ended) => {
                     failures = 0;
+                    self.policy.metrics.ending.sub(gauge(batch.len()));
                     self.ended(&ended);
+                    if ended.len() < batch.len() {
+                        self.store_has(&batch);
+                    }
                 }
                 Err(error) => {
                     tracing::debug!(%error, pairs = batch.len(), "pairs cannot be settled yet");

@@ -52,6 +52,7 @@ async fn a_refusal_is_counted_whether_the_handshake_or_the_hub_refuses() {
     assert_eq!((world.connects(), world.disconnects("unwelcome")), (1, 1));
 }
 
+/// R18: nothing counts an event a second time.
 #[tokio::test(start_paused = true)]
 async fn metrics_cannot_be_registered_twice() {
     let registry = prometheus::Registry::new();

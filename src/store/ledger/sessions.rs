@@ -8,7 +8,7 @@ use crate::store::dead_letter::{DeadKey, Reason};
 use crate::store::message::{Ended, PairStatus};
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::record::{Record, SubscriberRecord};
-use crate::store::session::{Departed, Joined, Open, Opened};
+use crate::store::session::{Departed, Joined, Moved, Open, Opened};
 
 impl Ledger {
     pub(in crate::store) fn ready(&mut self, now: Moment) {
@@ -50,7 +50,8 @@ impl Ledger {
         let mut opened = self.reopen(id, connection);
         opened.is_new = true;
         if !session {
-            opened.owed = self.inherit(id, now);
+            opened.adopted = self.inherit(id, now);
+            opened.owed = opened.adopted.iter().map(|moved| moved.seqs.len() as u64).sum();
         }
         opened
     }
@@ -64,6 +65,7 @@ impl Ledger {
             replaced: None,
             groups: Vec::new(),
             owed: 0,
+            adopted: Vec::new(),
         };
         let Some(subscriber) = self.subscribers.get_mut(&id) else { return opened };
         let old = subscriber.connection.replace(connection.clone());
@@ -94,14 +96,14 @@ impl Ledger {
     ) -> Joined {
         let Some(subscriber) = self.subscribers.get(&id) else { return Joined::Gone };
         if subscriber.groups().contains(&group) {
-            return Joined::Member { adopted: 0 };
+            return Joined::Member { adopted: Vec::new() };
         }
         if subscriber.groups().len() >= self.config.groups_per_subscriber_max {
             return Joined::TooManyGroups;
         }
         if subscriber.is_session() {
             self.say(Record::Joined { subscriber: id, group });
-            return Joined::Member { adopted: 0 };
+            return Joined::Member { adopted: Vec::new() };
         }
         self.apply(Record::Joined { subscriber: id, group }, None);
         Joined::Member { adopted: self.inherit(id, now) }
@@ -177,21 +179,20 @@ impl Ledger {
             hub.add_lost(id, subscriber);
         }
         if !subscriber.owed().is_empty() {
-            departed.heirs = self.leave_to_heirs(id);
+            departed.moved = self.leave_to_heirs(id);
         }
         self.drop_if_idle(id, now);
         departed
     }
 
     /// What a lost connection was owed goes to later ones of its user that are in the audience.
-    fn leave_to_heirs(&mut self, id: SubscriberId) -> Vec<SubscriberId> {
+    fn leave_to_heirs(&mut self, id: SubscriberId) -> Vec<Moved> {
         let Some((user, hub)) = self.user_and_hub_of(id) else { return Vec::new() };
         let may_inherit = |heir: &SubscriberId| {
             *heir > id && self.subscribers.get(heir).is_some_and(|heir| !heir.is_session())
         };
-        let mut heirs: Vec<SubscriberId> = hub.of_user(user).filter(may_inherit).collect();
-        heirs.retain(|heir| self.hand_over(id, *heir) > 0);
-        heirs
+        let heirs: Vec<SubscriberId> = hub.of_user(user).filter(may_inherit).collect();
+        heirs.into_iter().filter_map(|heir| self.hand_over(id, heir)).collect()
     }
 
     pub(in crate::store) fn end(&mut self, id: SubscriberId, now: Moment) -> Vec<Ended> {
@@ -210,12 +211,12 @@ impl Ledger {
     }
 
     /// A connection without a session takes over what lost ones of its user were owed.
-    fn inherit(&mut self, heir: SubscriberId, now: Moment) -> u64 {
-        let Some((user, hub)) = self.user_and_hub_of(heir) else { return 0 };
+    fn inherit(&mut self, heir: SubscriberId, now: Moment) -> Vec<Moved> {
+        let Some((user, hub)) = self.user_and_hub_of(heir) else { return Vec::new() };
         let lost: Vec<SubscriberId> = hub.lost_of(user).filter(|from| *from < heir).collect();
-        let mut adopted = 0;
+        let mut adopted = Vec::new();
         for from in lost {
-            adopted += self.hand_over(from, heir);
+            adopted.extend(self.hand_over(from, heir));
             self.drop_if_idle(from, now);
         }
         adopted
@@ -228,13 +229,13 @@ impl Ledger {
     }
 
     /// What the heir is in the audience of, and was never owed itself.
-    fn hand_over(&mut self, from: SubscriberId, to: SubscriberId) -> u64 {
+    fn hand_over(&mut self, from: SubscriberId, to: SubscriberId) -> Option<Moved> {
         let (Some(lost), Some(heir)) = (self.subscribers.get(&from), self.subscribers.get(&to))
         else {
-            return 0;
+            return None;
         };
         if heir.presence() != Presence::Here || self.is_frugal {
-            return 0;
+            return None;
         }
         let fits = |seq: &MessageSeq| {
             self.messages
@@ -242,12 +243,12 @@ impl Ledger {
                 .is_some_and(|message| is_in(&message.audience, heir) && message.pair(to).is_none())
         };
         let seqs: Vec<MessageSeq> = lost.owed().iter().copied().filter(fits).collect();
-        let count = seqs.len() as u64;
-        if count > 0 {
-            self.introduce(&[to]);
-            self.say(Record::Adopted { from, to, seqs });
+        if seqs.is_empty() {
+            return None;
         }
-        count
+        self.introduce(&[to]);
+        self.say(Record::Adopted { from, to, seqs: seqs.clone() });
+        Some(Moved { from, to, seqs })
     }
 
     /// A lost connection that is owed nothing is not remembered.

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::ready;
 
-use super::{LocalStore, OnItsWay};
+use super::LocalStore;
+use super::unheard::{Arrived, Leaver, OnItsWay};
 use crate::model::{ConnectionId, GroupName, MessageId, Tenant};
 use crate::store::config::Mode;
 use crate::store::dead_letter::{
@@ -15,7 +16,7 @@ use crate::store::dead_letter::{
 use crate::store::health::Health;
 use crate::store::interface::{Answer, Store, StoreError};
 use crate::store::message::{
-    Acceptance, Ended, NewMessage, Owed, PairStatus, Settle, Swept, Which,
+    Acceptance, Ended, NewMessage, Owed, OwedPage, PairStatus, Settle, Swept, Which,
 };
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::receipt::{Receipt, Stats};
@@ -47,14 +48,22 @@ impl Store for LocalStore {
     fn open(&self, open: Open, now: Moment) -> Answer<Opened> {
         match self.at_once(open, |ledger, open| ledger.open_unwritten(open, now)) {
             Ok(opened) => ready(Ok(opened)).boxed(),
-            Err(open) => self.finish(move |ledger| ledger.open(open, now)),
+            Err(open) => {
+                let connection = open.connection.clone();
+                let arrived = self.finish_and_tell(move |ledger| {
+                    let opened = ledger.open(open, now);
+                    let leaver = Leaver { subscriber: opened.subscriber, connection, at: now };
+                    Arrived { opened, leaver }
+                });
+                async move { Ok(arrived.await?.opened) }.boxed()
+            }
         }
     }
 
     fn join(&self, subscriber: SubscriberId, group: GroupName, now: Moment) -> Answer<Joined> {
         match self.at_once(group, |ledger, group| ledger.join_unwritten(subscriber, group, now)) {
             Ok(joined) => ready(Ok(joined)).boxed(),
-            Err(group) => self.change(move |ledger| ledger.join(subscriber, group, now)),
+            Err(group) => self.change_and_tell(move |ledger| ledger.join(subscriber, group, now)),
         }
     }
 
@@ -68,7 +77,7 @@ impl Store for LocalStore {
         group: GroupName,
         now: Moment,
     ) -> Answer<Vec<Ended>> {
-        self.finish(move |ledger| ledger.revoke(subscriber, &group, now))
+        self.finish_and_tell(move |ledger| ledger.revoke(subscriber, &group, now))
     }
 
     fn away(
@@ -82,12 +91,20 @@ impl Store for LocalStore {
         });
         match lost {
             Ok(departed) => ready(Ok(departed)).boxed(),
-            Err(connection) => self.finish(move |ledger| ledger.away(subscriber, &connection, now)),
+            Err(connection) => {
+                // Kept when the change is refused, and never made.
+                let leaver = Leaver { subscriber, connection, at: now };
+                let leaver = OnItsWay::new(leaver, self.shared.clone());
+                self.finish_and_tell(move |ledger| match leaver.arrived() {
+                    Some(leaver) => ledger.away(leaver.subscriber, &leaver.connection, now),
+                    None => Departed::default(),
+                })
+            }
         }
     }
 
     fn end(&self, subscriber: SubscriberId, now: Moment) -> Answer<Vec<Ended>> {
-        self.finish(move |ledger| ledger.end(subscriber, now))
+        self.finish_and_tell(move |ledger| ledger.end(subscriber, now))
     }
 
     fn accept(&self, message: NewMessage, now: Moment) -> Answer<Acceptance> {
@@ -95,7 +112,7 @@ impl Store for LocalStore {
         let answer = self.submit(
             Purpose::New,
             move |ledger| ledger.accept(message, now),
-            move |acceptance| OnItsWay { acceptance: Some(acceptance), shared },
+            move |acceptance| OnItsWay::new(acceptance, shared),
         );
         let refused = self.shared.metrics.refused.clone();
         let heard = async move {
@@ -114,26 +131,29 @@ impl Store for LocalStore {
     }
 
     fn settle(&self, pairs: Vec<Settle>, now: Moment) -> Answer<Vec<Ended>> {
-        self.finish(move |ledger| ledger.settle(&pairs, now))
+        self.finish_and_tell(move |ledger| ledger.settle(&pairs, now))
     }
 
-    fn note_attempt(
+    fn note_attempts(
         &self,
-        seq: MessageSeq,
         subscriber: SubscriberId,
-        attempt: Attempt,
-        spent: Spent,
+        attempts: Vec<(MessageSeq, Attempt, Spent)>,
     ) -> Answer<()> {
-        self.change(move |ledger| ledger.note_attempt(DeadKey { seq, subscriber }, attempt, spent))
+        self.change(move |ledger| {
+            for (seq, attempt, spent) in attempts {
+                ledger.note_attempt(DeadKey { seq, subscriber }, attempt, spent);
+            }
+        })
     }
 
     fn sweep(&self, now: Moment, limit: usize) -> Answer<Swept> {
         let limit = limit.min(LIMIT_MAX);
-        let swept = self.finish(move |ledger| ledger.sweep(now, limit));
+        let shared = self.shared.clone();
+        let swept = self.finish_and_tell(move |ledger| shared.unheard.sweep(ledger, now, limit));
         let shared = self.shared.clone();
         let with_unheard = async move {
             let mut swept = swept.await?;
-            swept.unheard = shared.take_unheard(limit);
+            swept.unheard = shared.unheard.take_accepted(limit, &shared.ledger);
             Ok(swept)
         };
         with_unheard.boxed()
@@ -148,8 +168,21 @@ impl Store for LocalStore {
         subscriber: SubscriberId,
         after: Option<MessageSeq>,
         limit: usize,
-    ) -> Answer<Vec<Owed>> {
-        self.read_whole(|ledger| ledger.owed(subscriber, after, limit.min(LIMIT_MAX)))
+    ) -> Answer<OwedPage> {
+        let mut unreadable = Vec::new();
+        let read = self.read_whole(|ledger| {
+            let page = ledger.owed(subscriber, after, limit.min(LIMIT_MAX));
+            unreadable.extend(page.iter().map(|unread| unread.seq));
+            page
+        });
+        let page = async move {
+            let owed = read.await?;
+            // Both ascend; what is left was left out.
+            let mut found = owed.iter().map(|owed| owed.seq).peekable();
+            unreadable.retain(|seq| found.next_if_eq(seq).is_none());
+            Ok(OwedPage { owed, unreadable })
+        };
+        page.boxed()
     }
 
     fn owed_count(&self, subscriber: SubscriberId) -> Answer<u64> {
@@ -224,12 +257,12 @@ impl Store for LocalStore {
         now: Moment,
     ) -> Answer<Requeued> {
         let limit = limit.min(LIMIT_MAX);
-        self.change(move |ledger| ledger.requeue(&filter, target, limit, now))
+        self.change_and_tell(move |ledger| ledger.requeue(&filter, target, limit, now))
     }
 
     fn purge(&self, filter: DeadFilter, limit: usize, now: Moment) -> Answer<Vec<Ended>> {
         let limit = limit.min(LIMIT_MAX);
-        self.change(move |ledger| ledger.purge(&filter, limit, now))
+        self.change_and_tell(move |ledger| ledger.purge(&filter, limit, now))
     }
 
     fn keep_bookmark(&self, reader: Arc<str>, place: Moment) -> Answer<()> {

@@ -1,7 +1,7 @@
 //! A record to bytes: a kind, and the values.
 
 use super::{DeadRecord, KeyRecord, MessageRecord, ReceiptRecord, Record, SubscriberRecord, Sums};
-use crate::model::Audience;
+use crate::model::{Audience, GroupName};
 use crate::store::bytes::Writer;
 use crate::store::dead_letter::{Attempt, Reason, Spent};
 use crate::store::message::{Content, Encoding, PairStatus};
@@ -14,16 +14,8 @@ pub(in crate::store) fn encode(record: &Record, out: &mut Vec<u8>) -> u8 {
     match record {
         Record::Sums(sums) => sums_to(&mut w, sums),
         Record::Subscriber(subscriber) => subscriber_to(&mut w, subscriber),
-        Record::Joined { subscriber, group } => {
-            w.u64(subscriber.0);
-            w.text(group.as_str());
-            3
-        }
-        Record::Left { subscriber, group } => {
-            w.u64(subscriber.0);
-            w.text(group.as_str());
-            4
-        }
+        Record::Joined { subscriber, group } => member_to(&mut w, *subscriber, group, 3),
+        Record::Left { subscriber, group } => member_to(&mut w, *subscriber, group, 4),
         Record::Gone { subscriber, at } => {
             w.u64(subscriber.0);
             w.u64(at.0);
@@ -135,6 +127,12 @@ fn subscriber_to(w: &mut Writer<'_>, subscriber: &SubscriberRecord) -> u8 {
     w.text(&subscriber.caller);
     w.list(subscriber.groups.iter(), |w, group| w.text(group.as_str()));
     2
+}
+
+fn member_to(w: &mut Writer<'_>, id: SubscriberId, group: &GroupName, kind: u8) -> u8 {
+    w.u64(id.0);
+    w.text(group.as_str());
+    kind
 }
 
 fn message_to(w: &mut Writer<'_>, message: &MessageRecord, kind: u8) -> u8 {

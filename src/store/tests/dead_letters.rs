@@ -10,7 +10,7 @@ use crate::store::{
 fn die(world: &World, subscriber: SubscriberId, seq: MessageSeq, reason: Reason) {
     let at = world.now;
     let attempt = Attempt { at, error: "no answer".into() };
-    world.wait(world.store.note_attempt(seq, subscriber, attempt, Spent::default()));
+    world.wait(world.store.note_attempts(subscriber, vec![(seq, attempt, Spent::default())]));
     assert_eq!(world.settle(subscriber, seq, Outcome::Dead(reason)).len(), 1);
 }
 
@@ -256,7 +256,7 @@ fn the_first_and_the_newest_attempts_are_kept() {
         for n in 0..20 {
             let attempt =
                 Attempt { at: world.now, error: format!("{n} {}", "é".repeat(200)).into() };
-            world.wait(world.store.note_attempt(seq, a, attempt, Spent::default()));
+            world.wait(world.store.note_attempts(a, vec![(seq, attempt, Spent::default())]));
         }
         world.settle(a, seq, Outcome::Dead(Reason::GivenUp));
         let attempts = world.dead().remove(0).attempts;
@@ -327,7 +327,7 @@ fn what_was_spent_on_a_pair_is_told_with_it_and_begins_anew_when_it_is_sent_agai
         let seq = world.publish("m1", Audience::all()).seq;
         let spent = Spent { attempts: 3, repeats: 2, failures: 1 };
         let attempt = Attempt { at: world.now, error: "no answer".into() };
-        world.wait(world.store.note_attempt(seq, a, attempt, spent));
+        world.wait(world.store.note_attempts(a, vec![(seq, attempt, spent)]));
         assert_eq!(world.owed(a)[0].spent, spent);
         assert_eq!(world.owed(b)[0].spent, Spent::default(), "nobody else's");
         world.settle(a, seq, Outcome::Dead(Reason::TimedOut));

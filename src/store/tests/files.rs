@@ -102,7 +102,7 @@ fn old_files_go_and_what_is_still_needed_moves_on() {
     let old = world.publish_message(large("old", 50)).seq;
     let spent = Spent { attempts: 2, repeats: 1, failures: 0 };
     let attempt = Attempt { at: world.now, error: "no answer".into() };
-    world.wait(world.store.note_attempt(old, a, attempt, spent));
+    world.wait(world.store.note_attempts(a, vec![(old, attempt, spent)]));
     world.wait(world.store.put_snapshot("t".into(), "half".into(), world.now));
     world.wait(world.store.keep_bookmark("billing".into(), world.now));
     for n in 0..120 {
@@ -146,7 +146,7 @@ fn on_a_full_disk_whatever_is_owed_can_die_and_nothing_else_takes_the_room_for_i
     let asked: Vec<_> = (0..5_000)
         .map(|n| {
             let (seq, subscriber) = (seqs[n % seqs.len()], clients[n % clients.len()]);
-            world.store.note_attempt(seq, subscriber, attempt(), Spent::default())
+            world.store.note_attempts(subscriber, vec![(seq, attempt(), Spent::default())])
         })
         .collect();
     let noted = asked.into_iter().map(|answer| world.try_wait(answer));
@@ -270,7 +270,7 @@ fn while_nothing_can_be_written_clients_without_a_session_come_and_go_as_ever() 
     let refused = world.try_wait(world.store.settle(vec![ack], world.now));
     assert_eq!(refused, Err(StoreError::DiskFull));
     let b = world.stock("v", "c2");
-    assert_eq!(world.join(b, "g"), Joined::Member { adopted: 0 });
+    assert_eq!(world.join(b, "g"), Joined::Member { adopted: Vec::new() });
     world.lose(b, "c2");
     let c = world.stock("v", "c3");
     world.join(c, "g");

@@ -72,7 +72,7 @@ fn owed_messages_come_in_order_of_acceptance_and_in_pages() {
         let seqs: Vec<MessageSeq> =
             (0..5).map(|n| world.publish(&format!("m{n}"), Audience::all()).seq).collect();
         assert!(seqs.is_sorted());
-        let page = world.wait(world.store.owed(a, Some(seqs[1]), 2));
+        let page = world.wait(world.store.owed(a, Some(seqs[1]), 2)).owed;
         assert_eq!(page.iter().map(|owed| owed.seq).collect::<Vec<_>>(), seqs[2..4]);
         assert_eq!(world.wait(world.store.owed_count(a)), 5);
     });

@@ -112,7 +112,8 @@ fn a_stock_client_that_reconnects_and_joins_again_takes_over_what_was_owed() {
         assert_eq!(world.owed_ids(other), [""; 0]);
         let second = world.open("u", None, "c3");
         assert_eq!((second.session, second.owed), (false, 1));
-        assert_eq!(world.join(second.subscriber, "g"), Joined::Member { adopted: 1 });
+        let joined = world.join(second.subscriber, "g");
+        assert!(matches!(joined, Joined::Member { adopted } if adopted[0].seqs.len() == 1));
         assert_eq!(world.owed_ids(second.subscriber), ["m1", "m2"]);
         world.pass(120);
         let ended = world.sweep().ended;
@@ -166,11 +167,11 @@ fn a_caller_with_too_many_sessions_works_without_one() {
 fn a_subscriber_is_in_as_many_groups_as_it_may_be() {
     with_each(&Config { groups_per_subscriber_max: 1, ..small() }, |world| {
         let a = world.session("u", "tab", "c1");
-        assert_eq!(world.join(a, "g"), Joined::Member { adopted: 0 });
-        assert_eq!(world.join(a, "g"), Joined::Member { adopted: 0 });
+        assert_eq!(world.join(a, "g"), Joined::Member { adopted: Vec::new() });
+        assert_eq!(world.join(a, "g"), Joined::Member { adopted: Vec::new() });
         assert_eq!(world.join(a, "h"), Joined::TooManyGroups);
         assert!(world.wait(world.store.leave(a, "g".into())));
         assert!(!world.wait(world.store.leave(a, "g".into())));
-        assert_eq!(world.join(a, "h"), Joined::Member { adopted: 0 });
+        assert_eq!(world.join(a, "h"), Joined::Member { adopted: Vec::new() });
     });
 }

@@ -159,7 +159,8 @@ impl World {
     }
 
     pub(super) fn lose(&self, subscriber: SubscriberId, connection: &str) -> Vec<SubscriberId> {
-        self.wait(self.store.away(subscriber, ConnectionId::from(connection), self.now)).heirs
+        let away = self.store.away(subscriber, ConnectionId::from(connection), self.now);
+        self.wait(away).moved.into_iter().map(|moved| moved.to).collect()
     }
 
     pub(super) fn end(&self, subscriber: SubscriberId) -> Vec<Ended> {
@@ -214,7 +215,7 @@ impl World {
     }
 
     pub(super) fn owed(&self, subscriber: SubscriberId) -> Vec<Owed> {
-        self.wait(self.store.owed(subscriber, None, 1_000))
+        self.wait(self.store.owed(subscriber, None, 1_000)).owed
     }
 
     /// The ids of what is owed, in order.

@@ -124,7 +124,7 @@ async fn what_was_answered_a_moment_ago_is_not_sent_again_from_a_page_that_is_ol
     // Everything is read again, as when a breaker closes; the answers come while that is under way.
     courier.desk.lock().start_over();
     let (page, asked) = courier.next_page(&mut Errands::default()).expect("both are owed");
-    let owed = acks.store.owed(courier.subscriber, None, 2).await.unwrap();
+    let owed = acks.store.owed(courier.subscriber, None, 2).await.unwrap().owed;
     let seqs: Vec<_> = owed.iter().map(|owed| owed.seq).collect();
     let mut first = Errands::default();
     assert!(courier.hear(client.connection.id(), &seqs[..1], Word::Acked, None, &mut first));
@@ -138,4 +138,62 @@ async fn what_was_answered_a_moment_ago_is_not_sent_again_from_a_page_that_is_ol
     assert_eq!(client.got().await, ["m1", "m2"], "each once");
     courier.next_page(&mut Errands::default());
     assert!(courier.desk.lock().ending.is_empty(), "and nothing of it is remembered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn letting_go_of_a_breaker_that_nobody_held_changes_nothing() {
+    let world = World::with(plan()).await;
+    let client = world.client("a").await;
+    let own = Destination::Subscriber(client.subscription.subscriber());
+    for id in ["m1", "m2", "m3"] {
+        world.publish(id).await;
+    }
+    seconds(31).await;
+    assert!(world.delivery.force_breaker(own, Force::Auto));
+    assert_eq!(world.delivery.breakers().unwrap().open, 1, "it is open by itself");
+    let before = client.got().await.len();
+    seconds(61).await;
+    assert_eq!(client.got().await[before..], ["m1"], "its probe comes all the same");
+    assert!(world.delivery.force_breaker(own, Force::Auto));
+    assert!(client.ack("m1").await);
+    assert_eq!(client.got().await[before + 1..], ["m2", "m3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_holds_stays_held_when_the_client_comes_again() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    let own = Destination::Subscriber(client.subscription.subscriber());
+    assert!(world.delivery.force_breaker(own, Force::Open));
+    world.publish("m1").await;
+    client.leave(&world).await;
+    let client = world.client("a").await;
+    seconds(60).await;
+    assert_eq!(client.got().await, [""; 0]);
+    assert_eq!(world.delivery.breakers().unwrap().isolated, 1);
+    assert!(world.delivery.force_breaker(own, Force::Auto));
+    assert_eq!(client.got().await, ["m1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_finds_what_comes_after_a_page_of_answers_that_are_on_their_way_to_the_store() {
+    let mut plan = plan();
+    plan.config.page_messages = 2;
+    let world = World::with(plan).await;
+    let client = world.client("a").await;
+    for id in ["m1", "m2"] {
+        world.publish(id).await;
+    }
+    assert_eq!(client.got().await, ["m1", "m2"]);
+    let (acks, courier) = (client.subscription.acks.clone(), client.subscription.courier.clone());
+    courier.desk.lock().start_over();
+    let (_, asked) = courier.next_page(&mut Errands::default()).expect("both are owed");
+    let page = acks.store.owed(courier.subscriber, None, 2).await.unwrap();
+    let seqs: Vec<_> = page.owed.iter().map(|owed| owed.seq).collect();
+    let mut answers = Errands::default();
+    assert!(courier.hear(client.connection.id(), &seqs, Word::Acked, None, &mut answers));
+    courier.take_probe(acks.shelve(page.owed), false, asked, &mut Errands::default());
+    assert!(courier.desk.lock().behind, "there may be more");
+    courier.take_probe(Vec::new(), true, asked, &mut Errands::default());
+    assert!(!courier.desk.lock().behind);
 }

@@ -232,7 +232,7 @@ async fn a_page_that_was_asked_for_before_the_client_came_back_is_not_taken_for_
     // A reader has got as far as m2 when the client comes again, and asks for what is behind it.
     courier.begin(&first.connection);
     let mut errands = Errands::default();
-    let owed = acks.store.owed(courier.subscriber, None, 2).await.unwrap();
+    let owed = acks.store.owed(courier.subscriber, None, 2).await.unwrap().owed;
     courier.desk.lock().cursor = owed.last().map(|owed| owed.seq);
     let (page, asked) = courier.next_page(&mut errands).expect("there is something to read");
     let second = world.connect("a", AckMode::Method, false).await;
@@ -259,4 +259,43 @@ async fn a_probe_that_the_last_connection_took_with_it_does_not_hold_back_the_ne
     seconds(1).await;
     assert_eq!(next.got().await, ["m1"]);
     assert!(next.ack("m1").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_found_no_room_because_of_others_is_served_when_they_are_gone() {
+    let outbox =
+        connections::Config { outbox_bytes_total_max: 66_000, ..connections::Config::default() };
+    let world = World::with(Plan { connections: outbox, ..Plan::default() }).await;
+    let (hog, client) = (world.client("hog").await, world.client("a").await);
+    hog.socket.stop_reading();
+    let large = format!("[{{\"x\":\"{}\"}}]", "a".repeat(22_000));
+    for id in ["m1", "m2"] {
+        world.send(world.message(id, &large)).await.unwrap();
+    }
+    assert_eq!(
+        client.got().await,
+        ["m1"],
+        "the node's room is full of what the other does not read"
+    );
+    hog.leave(&world).await;
+    seconds(1).await;
+    assert_eq!(client.got().await, ["m1", "m2"]);
+}
+
+/// A mass disconnect must not fill the store's queue by itself.
+#[tokio::test]
+async fn the_attempts_of_a_lost_connection_take_one_place_in_the_stores_queue() {
+    let mut plan = Plan::default();
+    plan.store.queue_max = 3;
+    let (world, _folder) = World::with_files(plan).await;
+    let client = world.client("a").await;
+    for n in 0..50 {
+        world.publish(&format!("m{n}")).await;
+    }
+    while client.got().await.len() < 50 {}
+    let subscriber = client.subscription.subscriber();
+    client.leave(&world).await;
+    world.delivery.flush().await.unwrap();
+    let owed = world.acks().store.owed(subscriber, None, 100).await.unwrap().owed;
+    assert_eq!(owed.iter().filter(|owed| owed.spent.attempts == 1).count(), 50);
 }

@@ -124,11 +124,11 @@ async fn two_messages_of_one_id_have_two_names_for_a_client() {
         assert_eq!(client.subscription.status(&named).await.unwrap(), Some(Status::Pending));
         assert_eq!(world.pairs().await.pending, 1);
         seconds(34).await;
-        assert_eq!(client.got().await[2..], std::slice::from_ref(&named)[..]);
+        assert_eq!(client.got().await[2..], [&*named]);
         client.leave(&world).await;
         let world = world.restart().await;
         let client = world.join("a", mode, false).await;
-        assert_eq!(client.got().await, std::slice::from_ref(&named)[..]);
+        assert_eq!(client.got().await, [&*named]);
         client.subscription.ack_all(&["m".into(), named.clone(), "m~x".into()]).await.unwrap();
         assert_eq!(world.pairs().await.acknowledged, 2);
     }

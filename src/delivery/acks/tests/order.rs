@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::world::{Plan, World, publisher, seconds, turn};
 use crate::delivery::acks::{Acknowledged, DeliveryOrder, HubAcks, Publisher};
+use crate::delivery::lanes::Lane;
 use crate::model::Priority;
 
 #[tokio::test(start_paused = true)]
@@ -18,6 +19,22 @@ async fn first_deliveries_of_one_publisher_come_in_order_across_classes() {
     let ((), _, _) = (third, second.unwrap(), first.unwrap());
     world.publish("m4").await;
     assert_eq!(client.got().await, ["m1", "m2", "o3", "m4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_that_is_given_up_lets_nobody_pass() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    let acks = client.subscription.acks.clone();
+    let under_way = acks.turns.ticket(&"hub".into(), &publisher(), Lane::Normal);
+    let given_up = tokio::time::timeout(Duration::from_millis(1), world.ordinary("o1")).await;
+    assert!(given_up.is_err());
+    let release = async {
+        assert_eq!(client.got().await, [""; 0]);
+        drop(under_way);
+    };
+    tokio::join!(world.ordinary("o2"), release);
+    assert_eq!(client.got().await, ["o1", "o2"]);
 }
 
 #[tokio::test(start_paused = true)]

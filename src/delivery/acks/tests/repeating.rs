@@ -218,3 +218,17 @@ async fn what_was_lost_with_its_connection_before_a_restart_is_a_repeat_after_it
     client.ack("m1").await;
     assert_eq!(world.pairs().await.acknowledged, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_put_off_holds_nothing_else_back() {
+    let config = Config { unanswered_per_subscriber_max: 4, ..Config::default() };
+    let world = World::with(Plan { config, ..Plan::default() }).await;
+    let client = world.client("a").await;
+    for id in ["m1", "m2", "m3", "m4"] {
+        world.publish(id).await;
+        turn().await;
+        assert!(client.subscription.nack(id, None, Some(Duration::from_secs(600))));
+    }
+    world.publish("m5").await;
+    assert_eq!(client.got().await[4..], ["m5"]);
+}

@@ -110,3 +110,36 @@ async fn attempts_go_with_the_message_to_the_next_connection() {
     let dead = world.dead().await;
     assert_eq!((dead[0].reason, dead[0].attempts.len()), (Reason::TimedOut, 5));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_is_forgotten_when_the_next_one_has_taken_over_what_it_was_owed() {
+    let world = World::new().await;
+    let in_group = async || {
+        let client = world.stock("a").await;
+        world.join_group(&client, "g").await;
+        client
+    };
+    let mut client = in_group().await;
+    let couriers = || world.acks().couriers.read().len();
+    world.publish("m1").await;
+    // To a connection that is here before the other is lost, and to one that joins later.
+    for round in 0..9 {
+        assert_eq!(client.got().await, ["m1"], "round {round}");
+        assert_eq!((couriers(), world.delivery.queue().in_flight), (1, 1), "round {round}");
+        if round % 2 == 0 {
+            let next = in_group().await;
+            std::mem::replace(&mut client, next).leave(&world).await;
+        } else {
+            client.leave(&world).await;
+            client = in_group().await;
+        }
+    }
+    let mut message = world.message("m2", "[{}]");
+    message.envelope.audience = Audience::all();
+    world.send(message).await.unwrap();
+    turn().await;
+    client.leave(&world).await;
+    let last = in_group().await;
+    assert_eq!(last.got().await, ["m2", "m1"]);
+    assert_eq!((couriers(), world.delivery.queue().in_flight), (1, 2));
+}

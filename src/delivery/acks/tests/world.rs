@@ -42,6 +42,15 @@ impl Default for Plan {
     }
 }
 
+/// The files of a store.
+pub(super) struct Folder(pub(super) std::path::PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 pub(super) struct World {
     pub(super) delivery: Arc<Delivery>,
     pub(super) node: Arc<Connections>,
@@ -69,6 +78,24 @@ impl World {
         Self::on(plan, store).await
     }
 
+    /// A node whose store is in files, which go with the folder's guard.
+    pub(super) async fn with_files(plan: Plan) -> (Self, Folder) {
+        let (world, folder) = Self::on_files(plan);
+        world.delivery.ready().await.unwrap();
+        (world, folder)
+    }
+
+    /// As [`World::with_files`], with a store that nobody has told yet that clients may come.
+    pub(super) fn on_files(mut plan: Plan) -> (Self, Folder) {
+        let folder = std::env::temp_dir().join(format!("conduit-acks-{}", uuid::Uuid::new_v4()));
+        plan.store.mode = store::Mode::Embedded;
+        (plan.store.path, plan.store.reserve_mib) = (folder.clone(), 0);
+        let metrics = store::Metrics::new(&prometheus::Registry::new()).unwrap();
+        let now = store::Moment::default();
+        let store = LocalStore::open(plan.store.clone(), metrics, now).unwrap();
+        (Self::begin(plan, Arc::new(store)), Folder(folder))
+    }
+
     /// The gateway stops where it stands, and begins again with what its store knows.
     pub(super) async fn restart(self) -> Self {
         self.stop.cancel();
@@ -77,6 +104,12 @@ impl World {
     }
 
     async fn on(plan: Plan, store: Arc<LocalStore>) -> Self {
+        let world = Self::begin(plan, store);
+        world.delivery.ready().await.unwrap();
+        world
+    }
+
+    fn begin(plan: Plan, store: Arc<LocalStore>) -> Self {
         let registry = prometheus::Registry::new();
         let metrics = connections::Metrics::new(&registry).unwrap();
         let node = Connections::new(&plan.connections, 1, metrics);
@@ -92,7 +125,6 @@ impl World {
             Keeping { store: store.clone(), config: plan.config.clone(), metrics: metrics.clone() },
         );
         tasks.spawn(delivery.clone().run(stop.clone()));
-        delivery.ready().await.unwrap();
         Self { delivery, node, metrics, plan, store, stop, next: AtomicUsize::new(0) }
     }
 
