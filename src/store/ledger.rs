@@ -47,6 +47,7 @@ use snapshots::Snapshots;
 use subscriber::Subscriber;
 use usage::{Targets, Usage};
 
+pub(super) use accepting::Named;
 pub(super) use journal::{FRAME_HEADER, Frame, MARKER, Place, SegmentNumber, mended};
 pub(super) use keeping::AtHome;
 pub(super) use reading::Unread;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::keys::key_of;
 use super::{Body, Ledger};
+use crate::model::{HubName, MessageId, Tenant};
 use crate::store::config::bytes_of_mib;
 use crate::store::dead_letter::DeadKey;
 use crate::store::message::{
@@ -27,19 +28,50 @@ pub(super) fn cost_of(content: &Content, pairs: usize) -> u64 {
     content as u64 + MESSAGE_BYTES + PAIR_BYTES * pairs as u64
 }
 
+/// What makes a message the same as another.
+pub(in crate::store) struct Named {
+    tenant: Tenant,
+    hub: HubName,
+    id: MessageId,
+    body_hash: [u8; 16],
+}
+
+impl From<&NewMessage> for Named {
+    fn from(new: &NewMessage) -> Self {
+        Self {
+            tenant: new.tenant.clone(),
+            hub: new.hub.clone(),
+            id: new.id.clone(),
+            body_hash: new.body_hash,
+        }
+    }
+}
+
 impl Ledger {
+    /// What was said to the first message of a key whose window is not over.
+    fn repeated(&self, key: &[u8; 16], body_hash: &[u8; 16], now: Moment) -> Option<Acceptance> {
+        let window = self.config.idempotency_window();
+        let found = self.keys.find(key).filter(|found| found.at.after(window) > now)?;
+        if found.body_hash != *body_hash {
+            return Some(Acceptance::Refused(Refusal::IdReused));
+        }
+        let (seq, targeted, accepted_at) = (found.seq, found.targeted, found.at);
+        Some(Acceptance::Duplicate { seq, targeted, accepted_at })
+    }
+
+    /// The answer to a message of a known key, when nothing can be written. What is not durable yet
+    /// is not known.
+    pub(in crate::store) fn known(&self, named: &Named, now: Moment) -> Option<Acceptance> {
+        let key = key_of(&named.tenant, &named.hub, &named.id);
+        let is_durable = self.keys.find(&key)?.seq <= self.durable;
+        self.repeated(&key, &named.body_hash, now).filter(|_| is_durable)
+    }
+
     /// Decides about a message, and keeps it. It is visible once [`Ledger::committed`] was told.
     pub(in crate::store) fn accept(&mut self, message: NewMessage, now: Moment) -> Acceptance {
         let key = key_of(&message.tenant, &message.hub, &message.id);
-        let known = self.keys.find(&key);
-        if let Some(found) =
-            known.filter(|found| found.at.after(self.config.idempotency_window()) > now)
-        {
-            if found.body_hash != message.body_hash {
-                return Acceptance::Refused(Refusal::IdReused);
-            }
-            let (seq, targeted, accepted_at) = (found.seq, found.targeted, found.at);
-            return Acceptance::Duplicate { seq, targeted, accepted_at };
+        if let Some(answer) = self.repeated(&key, &message.body_hash, now) {
+            return answer;
         }
         let subscribers = self
             .hubs

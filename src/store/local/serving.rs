@@ -15,6 +15,7 @@ use crate::store::dead_letter::{
 };
 use crate::store::health::Health;
 use crate::store::interface::{Answer, Store, StoreError};
+use crate::store::ledger::Named;
 use crate::store::log::forget_damage;
 use crate::store::message::{
     Acceptance, Ended, NewMessage, Owed, OwedPage, PairStatus, Settle, Swept, Which,
@@ -114,7 +115,8 @@ impl Store for LocalStore {
     }
 
     fn accept(&self, message: NewMessage, now: Moment) -> Answer<Acceptance> {
-        let shared = self.shared.clone();
+        let (shared, ledger) = (self.shared.clone(), self.shared.clone());
+        let named = Named::from(&message);
         let answer = self.submit(
             Purpose::New,
             move |ledger| ledger.accept(message, now),
@@ -123,6 +125,9 @@ impl Store for LocalStore {
         let refused = self.shared.metrics.refused.clone();
         let heard = async move {
             let arrived = answer.await.and_then(|way| way.arrived().ok_or(StoreError::Closed));
+            // A repeat needs no room and no disk.
+            let arrived =
+                arrived.or_else(|error| ledger.ledger.lock().known(&named, now).ok_or(error));
             let reason = match &arrived {
                 Ok(Acceptance::Refused(refusal)) => Some(refusal.name()),
                 Ok(Acceptance::Accepted(_) | Acceptance::Duplicate { .. }) => None,

@@ -182,6 +182,8 @@ fn on_a_full_disk_nothing_new_is_accepted_but_acks_settle_until_there_is_room() 
     assert_eq!(refused, Err(StoreError::DiskFull));
     let refused = world.try_wait(world.store.accept(message("m4", Audience::all()), world.now));
     assert_eq!(refused, Err(StoreError::DiskFull), "the reserve is not for new messages");
+    let again = world.try_wait(world.store.accept(message("m1", Audience::all()), world.now));
+    assert!(matches!(again, Ok(Acceptance::Duplicate { .. })), "it needs no room: {again:?}");
     assert!(world.store.health().disk_full);
     assert_eq!(world.status(a, "m3"), None);
     assert_eq!(world.ack(a, "m1").len(), 1);
