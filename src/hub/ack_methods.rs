@@ -30,6 +30,9 @@ enum Word {
     Status,
     /// `AcknowledgeMessages(messageIds[])`: all of them handled.
     AcknowledgeMany,
+    /// `AcknowledgeMessagesUpTo(messageId)` → whether it was on its way: it and everything that was
+    /// sent before it is handled.
+    AcknowledgeUpTo,
     /// `NackMessageAfter(messageId, errorMessage?, delayMs)` → whether it was on its way.
     NackAfter,
     /// `ExtendMessage(messageId)` → whether it was on its way: the whole answer time once more.
@@ -38,11 +41,12 @@ enum Word {
     GiveUp,
 }
 
-const WORDS: [(&str, Word); 7] = [
+const WORDS: [(&str, Word); 8] = [
     ("AcknowledgeMessage", Word::Acknowledge),
     ("NackMessage", Word::Nack),
     ("GetMessageStatus", Word::Status),
     ("AcknowledgeMessages", Word::AcknowledgeMany),
+    ("AcknowledgeMessagesUpTo", Word::AcknowledgeUpTo),
     ("NackMessageAfter", Word::NackAfter),
     ("ExtendMessage", Word::Extend),
     ("GiveUpMessage", Word::GiveUp),
@@ -92,6 +96,14 @@ impl Word {
                 }
                 Ok(nothing(core, invocation))
             }
+            Self::AcknowledgeUpTo => {
+                let id: String = values.next()?;
+                let known = match own {
+                    Some(own) => own.ack_up_to(&id).await.map_err(HubError::from)?,
+                    None => false,
+                };
+                answer(core, invocation, &known)
+            }
             Self::Nack => {
                 let (id, error): (String, Option<String>) = (values.next()?, values.next()?);
                 own.map(|own| own.nack(&id, error.as_deref(), None));
@@ -126,7 +138,11 @@ impl Word {
     /// How many arguments it takes at least and at most: an error text may be left out at the end.
     fn arguments(self) -> (usize, usize) {
         match self {
-            Self::Acknowledge | Self::AcknowledgeMany | Self::Status | Self::Extend => (1, 1),
+            Self::Acknowledge
+            | Self::AcknowledgeMany
+            | Self::AcknowledgeUpTo
+            | Self::Status
+            | Self::Extend => (1, 1),
             Self::Nack | Self::GiveUp => (1, 2),
             Self::NackAfter => (3, 3),
         }

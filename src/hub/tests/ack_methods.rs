@@ -103,6 +103,16 @@ async fn many_are_acknowledged_in_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_word_acknowledges_everything_up_to_a_message_and_nothing_after_it() {
+    let (world, mut client) = with_messages(4).await;
+    assert_eq!(client.call("AcknowledgeMessagesUpTo", r#"["m3"]"#).await["result"], true);
+    let pairs = world.pairs().await;
+    assert_eq!((pairs.acknowledged, pairs.pending), (3, 1));
+    assert_eq!(status(&mut client, "m4").await, 0);
+    assert_eq!(client.call("AcknowledgeMessagesUpTo", r#"["x"]"#).await["result"], false);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_may_choose_the_wait_ask_for_more_time_and_give_up() {
     let (world, mut client) = with_messages(3).await;
     for (call, arguments) in [
