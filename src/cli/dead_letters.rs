@@ -163,7 +163,8 @@ async fn show(office: &Office, one: &One) -> Result<(), String> {
     // An export has no end that an answer has: one message may have letters of many megabytes.
     let mut found = false;
     let each = |piece: &[u8]| {
-        found = true;
+        // An answer without a line may still come in a piece.
+        found |= !piece.is_empty();
         say_raw(piece);
     };
     download_all(office, &query, each).await?;

@@ -199,6 +199,7 @@ describe("appsettings.json", { concurrency: 2 }, () => {
     const server = new Program(binary, ["serve", "--listen", "127.0.0.1:0", "--bench-hub"], { env: { CONDUIT_CONFIG: file } });
     t.after(() => server.kill());
     const [, url] = await server.line(/^listening on (http:\/\/\S+)$/m);
+    await eventually(() => /sections are ignored[^]*\n[^]*StaleThresholdMinutes is ignored.*\n/.test(server.stderr), "it has said so");
     assert.equal(server.stderr.match(/sections are ignored/g)?.length, 1, server.stderr);
     assert.match(server.stderr, /ignored: AllowedHosts, Logging/);
     assert.match(server.stderr, /ConnectionMonitor:StaleThresholdMinutes is ignored: SignalR:Connection:StaleConnectionTimeoutMinutes/);
@@ -214,7 +215,8 @@ describe("appsettings.json", { concurrency: 2 }, () => {
       MessageQueue: { InitialRetryDelaySeconds: 1, MaxRetryDelaySeconds: 1, ProcessingIntervalMs: 10 },
     } });
     const server = await gateway(t, { env: { CONDUIT_CONFIG: file, CONDUIT__STORE__ENABLED: "true" } });
-    assert.match(server.program.stderr, /TimeoutSeconds is ignored: SignalR:Acknowledgment:MessageTimeoutSeconds/);
+    const ignored = /TimeoutSeconds is ignored: SignalR:Acknowledgment:MessageTimeoutSeconds/;
+    await eventually(() => ignored.test(server.program.stderr), "it says what it ignores");
     assert.doesNotMatch(server.program.stderr, /without effect/);
     const connection = await connect(t, `${server.url}/hubs/bench?acks=method`, WEBSOCKETS_JSON);
     const came = [];
