@@ -129,10 +129,10 @@ describe("a dead letter", () => {
     assert.equal((await a.news.next()).messageId, "cli-1");
     assert.equal(lines((await cli("purge", "cli-2", "cli-3")).stdout)[0].purged, 2);
     const none = /there is no such dead letter/;
-    const wrong = /refused with 4/;
+    const refusal = /refused with 4/;
     for (const [words, why] of [
       [["show", "cli-2"], none], [["requeue", "nosuch"], none], [["purge", "cli-2"], none],
-      [["purge"], wrong], [["list", "--reason", "bored"], wrong],
+      [["purge"], refusal], [["list", "--reason", "bored"], refusal],
     ]) {
       const { code, stderr } = await cli(...words);
       assert.equal(code, 1, words.join(" "));
