@@ -91,7 +91,10 @@ impl Publisher {
                 Rate::Max => self.wait_for_room().await,
                 Rate::PerSecond(rate) => {
                     let own = rate / f64::from(press.flags.publishers);
-                    let due = start + Duration::from_secs_f64(f64::from(published) / own);
+                    // Publishers take turns; all at once would be a burst.
+                    let turn = f64::from(self.number) * f64::from(batch) / rate;
+                    let own_time = f64::from(published) / own;
+                    let due = start + Duration::from_secs_f64(own_time + turn);
                     tokio::select! {
                         () = sleep_until(due) => due,
                         () = press.closing.cancelled() => return,
