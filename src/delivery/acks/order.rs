@@ -25,6 +25,9 @@ pub struct Publisher {
 }
 
 /// Lanes pass each other; on a strict hub all messages of a publisher have the same.
+/// Places in all queues together, of which an ordinary message takes none beyond.
+pub(super) const OPEN_MAX: usize = 65_536;
+
 type Key = (HubName, Publisher, Lane);
 
 /// The queues of all publishers that have something under way.
@@ -48,6 +51,11 @@ impl Turns {
     /// Whether nobody is under way; then nobody has to wait.
     pub(super) fn is_idle(&self) -> bool {
         self.open.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether so many are under way that no more may wait. Who has given up still has its place.
+    pub(super) fn is_full(&self) -> bool {
+        self.open.load(Ordering::Acquire) >= OPEN_MAX
     }
 
     /// Whether one ticket is out, and no other.

@@ -170,6 +170,10 @@ impl Delivery {
         envelope: Envelope<Event>,
     ) -> Result<(), DeliveryError> {
         if let Some(acks) = self.acks.as_ref().filter(|acks| !acks.turns.is_idle()) {
+            if acks.turns.is_full() {
+                acks.policy.metrics.refused.with_label_values(&[StoreError::Busy.name()]).inc();
+                return Err(DeliveryError::Store(StoreError::Busy));
+            }
             let lane = acks.lane_of_turns(&envelope.hub, envelope.priority);
             let mut ticket = acks.turns.ticket(&envelope.hub, publisher, lane);
             let delivery = self.clone();

@@ -8,7 +8,7 @@ use crate::model::{Audience, GroupName};
 use crate::store::bytes::Writer;
 use crate::store::dead_letter::{Attempt, Death, Reason, Spent};
 use crate::store::message::{Content, Encoding, PairStatus};
-use crate::store::names::{Identity, MessageSeq, SubscriberId};
+use crate::store::names::{Identity, MessageSeq, Moment, SubscriberId};
 use crate::store::receipt::{Counts, Totals};
 
 /// Appends the values of a record and answers its kind.
@@ -69,29 +69,24 @@ pub(in crate::store) fn encode(record: &Record, out: &mut Vec<u8>) -> u8 {
             identity_to(&mut w, identity);
             22
         }
-        Record::Snapshot { .. } | Record::Bookmark { .. } | Record::Closed | Record::Mended => {
-            other_to(&mut w, record)
-        }
+        Record::Snapshot { task, snapshot, at } => snapshot_to(&mut w, task, snapshot, *at),
+        Record::Bookmark { reader, place } => bookmark_to(&mut w, reader, *place),
+        Record::Closed => 17,
+        Record::Mended => 19,
     }
 }
 
-/// What is about no message and no subscriber.
-fn other_to(w: &mut Writer<'_>, record: &Record) -> u8 {
-    match record {
-        Record::Snapshot { task, snapshot, at } => {
-            w.text(task);
-            w.bytes(snapshot);
-            w.u64(at.0);
-            16
-        }
-        Record::Bookmark { reader, place } => {
-            w.text(reader);
-            w.u64(place.0);
-            20
-        }
-        Record::Closed => 17,
-        _ => 19,
-    }
+fn snapshot_to(w: &mut Writer<'_>, task: &str, snapshot: &[u8], at: Moment) -> u8 {
+    w.text(task);
+    w.bytes(snapshot);
+    w.u64(at.0);
+    16
+}
+
+fn bookmark_to(w: &mut Writer<'_>, reader: &str, place: Moment) -> u8 {
+    w.text(reader);
+    w.u64(place.0);
+    20
 }
 
 fn sums_to(w: &mut Writer<'_>, sums: &Sums) -> u8 {

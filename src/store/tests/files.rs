@@ -19,15 +19,6 @@ fn embedded() -> World {
     World::on(SimulatedDisk::default(), small())
 }
 
-/// It goes on without a restart.
-fn wait_until_it_accepts(world: &World) {
-    let accepts = (0..200).any(|_| {
-        std::thread::sleep(Duration::from_millis(50));
-        world.store.health().accepts()
-    });
-    assert!(accepts);
-}
-
 fn large(id: &str, kib: usize) -> NewMessage {
     let text = format!("[\"{id}{}\"]", "x".repeat(kib * 1_024));
     NewMessage { content: content(&text), ..message(id, Audience::all()) }
@@ -189,7 +180,7 @@ fn on_a_full_disk_nothing_new_is_accepted_but_acks_settle_until_there_is_room() 
     assert_eq!(world.ack(a, "m1").len(), 1);
     world.stats();
     world.disk().set_room(Some(10_000_000));
-    wait_until_it_accepts(&world);
+    world.accepts_again();
     world.publish_message(large("m3", 100));
     world.cut(6);
     world.open("u", Some("tab"), "c2");
@@ -208,7 +199,7 @@ fn while_not_even_an_ack_can_be_written_nothing_is_taken_and_then_it_is() {
     let ack = world.try_wait(world.store.settle(vec![ack], world.now));
     assert_eq!(ack, Err(StoreError::DiskFull));
     world.disk().set_room(None);
-    wait_until_it_accepts(&world);
+    world.accepts_again();
     world.cut(7);
     assert_eq!(world.status(a, "m1"), Some(PairStatus::Acknowledged), "it was not forgotten");
 }
@@ -282,7 +273,7 @@ fn while_nothing_can_be_written_clients_without_a_session_come_and_go_as_ever() 
     let refused = world.try_wait(world.store.join(a, "g".into(), world.now));
     assert_eq!(refused, Err(StoreError::DiskFull), "a session's group is durable");
     world.disk().set_room(None);
-    wait_until_it_accepts(&world);
+    world.accepts_again();
     assert_eq!(world.publish("m2", group("g")).subscribers, [c]);
 }
 

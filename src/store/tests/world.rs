@@ -52,6 +52,15 @@ pub(super) fn metrics() -> Metrics {
 }
 
 impl World {
+    /// Waits until the store goes on without a restart, at most ten seconds.
+    pub(super) fn accepts_again(&self) {
+        let accepts = (0..200).any(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            self.store.health().accepts()
+        });
+        assert!(accepts);
+    }
+
     fn of(store: LocalStore, disk: Option<SimulatedDisk>, config: Config) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         Self { store: Arc::new(store), disk, config, now: START, runtime }

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use super::world::{Plan, World, publisher, seconds, turn};
+use crate::delivery::DeliveryError;
+use crate::delivery::acks::order::OPEN_MAX;
 use crate::delivery::acks::{Acknowledged, DeliveryOrder, HubAcks, Publisher};
 use crate::delivery::lanes::Lane;
 use crate::model::Priority;
+use crate::store::StoreError;
 
 #[tokio::test(start_paused = true)]
 async fn first_deliveries_of_one_publisher_come_in_order_across_classes() {
@@ -35,6 +38,18 @@ async fn a_publish_that_is_given_up_lets_nobody_pass() {
     };
     tokio::join!(world.ordinary("o2"), release);
     assert_eq!(client.got().await, ["o1", "o2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_publishes_wait_for_their_turn_and_the_next_is_told_so() {
+    let world = World::new().await;
+    let acks = world.client("a").await.subscription.acks.clone();
+    let ticket = |_| acks.turns.ticket(&"hub".into(), &publisher(), Lane::Normal);
+    let under_way: Vec<_> = (0..OPEN_MAX).map(ticket).collect();
+    let refused = world.try_ordinary("o1").await;
+    assert!(matches!(refused, Err(DeliveryError::Store(StoreError::Busy))), "{refused:?}");
+    drop(under_way);
+    world.try_ordinary("o2").await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

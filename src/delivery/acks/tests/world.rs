@@ -14,7 +14,7 @@ use crate::backplane::InProcess;
 use crate::connections::{self, Connection, Connections, NewConnection, Outlet, Pipe, Settings};
 use crate::delivery::acks::{self, AcceptedReceipt, AckMode, Acknowledged, Acks, HubAcks};
 use crate::delivery::acks::{NotAccepted, Publisher, Subscription};
-use crate::delivery::{Delivery, Keeping, event_from_json};
+use crate::delivery::{Delivery, DeliveryError, Keeping, event_from_json};
 use crate::model::{Audience, Caller, Envelope, MessageId, TransportKind};
 use crate::protocol::Protocol;
 use crate::store::{
@@ -253,9 +253,13 @@ impl World {
     }
 
     pub(super) async fn ordinary(&self, text: &str) {
+        self.try_ordinary(text).await.unwrap();
+    }
+
+    pub(super) async fn try_ordinary(&self, text: &str) -> Result<(), DeliveryError> {
         let event = event_from_json(text, Bytes::from_static(b"[]")).unwrap();
         let envelope = Envelope::ordinary("hub".into(), Audience::group("g"), Arc::new(event));
-        self.delivery.publish_in_order(&publisher(), envelope).await.unwrap();
+        self.delivery.publish_in_order(&publisher(), envelope).await
     }
 
     /// The pairs of everything, when what is under way has been settled.
