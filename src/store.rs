@@ -39,7 +39,7 @@ mod writer;
 
 mod metrics;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use config::{Config, Mode};
 pub use dead_letter::{
@@ -52,7 +52,7 @@ pub use interface::{Answer, Store, StoreError};
 pub use local::LocalStore;
 pub use message::{
     Acceptance, Accepted, Content, Encoding, Ended, NewMessage, Outcome, Owed, OwedPage,
-    PairStatus, Refusal, RefusedBy, Settle, Swept, Which,
+    PairStatus, Refusal, RefusedBy, Settle, Swept, Unread, Which,
 };
 pub use metrics::Metrics;
 pub use names::{BadClientId, ClientKey, Identity, MessageSeq, Moment, SessionKey, SubscriberId};

@@ -76,13 +76,14 @@ fn dead(letter: &DeadLetter) -> Value {
         "hubName": letter.hub.as_str(),
         "methodName": &*letter.target,
         "queuedAt": iso(letter.accepted_at),
-        "deliveryAttempts": letter.attempts.len(),
+        "deliveryAttempts": letter.attempts_made(),
         "lastError": letter.attempts.last().map(|last| &*last.error),
         "deadLetterReason": words(letter.reason),
     })
 }
 
-/// Of a message that is over only its receipt is kept, and that does not know what was tried.
+/// Of a message that is over only its receipt is kept: it knows how often it was tried for those it
+/// expired for, all together, and not what came of it.
 fn expired_message(receipt: &Receipt) -> Value {
     json!({
         "messageId": receipt.id.as_str(),
@@ -90,7 +91,7 @@ fn expired_message(receipt: &Receipt) -> Value {
         "hubName": receipt.hub.as_str(),
         "methodName": &*receipt.target,
         "queuedAt": iso(receipt.accepted_at),
-        "deliveryAttempts": 0,
+        "deliveryAttempts": receipt.tries_of_expired,
         "lastError": null,
         "deadLetterReason": "Message expired",
     })

@@ -70,7 +70,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Attempts kept with one dead letter; beyond that the oldest but the first go.
+    /// Attempts kept with one dead letter; beyond that the oldest but the first go, and are counted.
     pub const KEPT_MAX: usize = 16;
     /// Bytes kept of an error.
     pub const ERROR_BYTES_MAX: usize = 256;
@@ -145,10 +145,19 @@ pub struct DeadLetter {
     pub died_at: Moment,
     /// Why.
     pub reason: Reason,
-    /// What was tried, oldest first, earlier lives included.
+    /// What was tried, oldest first, earlier lives included: of many, the first and the newest.
     pub attempts: Vec<Attempt>,
+    /// How many more there were, between the first of those kept and the second.
+    pub attempts_left_out: u32,
     /// The event's name.
     pub target: Arc<str>,
+}
+
+impl DeadLetter {
+    /// How often it was tried, also the times that are not kept one by one.
+    pub fn attempts_made(&self) -> u64 {
+        self.attempts.len() as u64 + u64::from(self.attempts_left_out)
+    }
 }
 
 /// A dead letter and what it said.

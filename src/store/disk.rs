@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::record::{LAYOUT, LAYOUT_MIN};
+
 /// A folder of files.
 pub(super) trait Disk: Send + Sync + 'static {
     fn names(&self) -> io::Result<Vec<String>>;
@@ -37,12 +39,27 @@ pub enum OpenError {
          store.mode = \"memory\""
     )]
     InUse(PathBuf),
-    /// A later version has written it.
-    #[error("the file {0} was written by a later version")]
-    Later(String),
+    /// Another version has written it. Nothing was changed.
+    #[error(
+        "the store's file {file} has records of layout {found}, and this version reads layout \
+         {LAYOUT}, and {LAYOUT_MIN} as it was last written; open it with the version that wrote it, \
+         or move the folder away to begin without what it holds"
+    )]
+    Layout {
+        /// The file.
+        file: String,
+        /// The layout of its records.
+        found: u8,
+    },
     /// The operating system said no.
     #[error("the store's files cannot be used")]
     Io(#[from] io::Error),
+}
+
+impl OpenError {
+    pub(super) fn layout(file: &str, found: u8) -> Self {
+        Self::Layout { file: file.to_owned(), found }
+    }
 }
 
 /// A real folder, locked against other processes for as long as this lives.

@@ -48,7 +48,7 @@ use subscriber::Subscriber;
 use usage::{Targets, Usage};
 
 pub(super) use accepting::Named;
-pub(super) use journal::{FRAME_HEADER, Frame, MARKER, Place, SegmentNumber, mended};
+pub(super) use journal::{Frame, MARKER, Place, SegmentNumber, mended};
 pub(super) use keeping::AtHome;
 pub(super) use reading::Unread;
 
@@ -129,6 +129,8 @@ struct Message {
     /// Ascending by subscriber.
     pairs: Vec<Pair>,
     counts: Counts,
+    /// Attempts for the pairs that expired.
+    tries_of_expired: u32,
     home: SegmentNumber,
 }
 

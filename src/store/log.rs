@@ -9,6 +9,7 @@ mod reading;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -33,15 +34,34 @@ impl Files {
     }
 }
 
-/// The content of the message whose record lies there; none when it cannot be read.
-pub(super) fn content_at(file: &dyn DiskFile, place: Place) -> Option<Content> {
+/// Why a content was not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NotRead {
+    /// The disk did not answer this time.
+    Failed(Arc<str>),
+    /// It answered, and what it gave back is not what was written.
+    Damaged,
+}
+
+/// The content of the message whose record lies there.
+pub(super) fn content_at(file: &dyn DiskFile, place: Place) -> Result<Content, NotRead> {
     let mut bytes = vec![0; place.length as usize];
-    file.read_at(&mut bytes, place.offset).ok()?;
-    let frame = Frame::at_start_of(&bytes)?;
-    match decode(frame.kind, frame.values)? {
-        Record::Accepted(message) | Record::Kept(message) => Some(message.content),
-        _ => None,
+    file.read_at(&mut bytes, place.offset).map_err(|error| match error.kind() {
+        // The file is shorter than it was.
+        io::ErrorKind::UnexpectedEof => NotRead::Damaged,
+        _ => NotRead::Failed(error.to_string().into()),
+    })?;
+    let frame = Frame::at_start_of(&bytes).ok_or(NotRead::Damaged)?;
+    match decode_safely(&frame).flatten() {
+        Some(Record::Accepted(message) | Record::Kept(message)) => Ok(message.content),
+        _ => Err(NotRead::Damaged),
     }
+}
+
+/// A bug in decoding must cost one record, not the store: none then.
+fn decode_safely(frame: &Frame<'_>) -> Option<Option<Record>> {
+    let decoding = || decode(frame.layout, frame.kind, frame.values);
+    catch_unwind(AssertUnwindSafe(decoding)).ok()
 }
 
 pub(super) struct Log {

@@ -271,19 +271,41 @@ pub struct Ended {
 pub struct OwedPage {
     /// In order of acceptance.
     pub owed: Vec<Owed>,
-    /// What is owed, too, and cannot be read any more; ascending.
+    /// What is owed, too, and cannot be read any more: the disk gives back something else. Ascending.
     pub unreadable: Vec<MessageSeq>,
+    /// What is owed, too, and was not read this time: the disk reported an error. Ascending.
+    pub unread: Vec<Unread>,
+}
+
+/// One message whose content was not read this time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Its place in the order of acceptance.
+    pub seq: MessageSeq,
+    /// What was spent on it for this subscriber.
+    pub spent: Spent,
+    /// What the disk said.
+    pub error: Arc<str>,
 }
 
 impl OwedPage {
     /// How many are owed.
     pub fn count(&self) -> usize {
-        self.owed.len() + self.unreadable.len()
+        self.owed.len() + self.unreadable.len() + self.unread.len()
+    }
+
+    /// Leaves out what comes from that place on.
+    pub fn end_before(&mut self, stop: MessageSeq) {
+        self.owed.retain(|owed| owed.seq < stop);
+        self.unreadable.retain(|seq| *seq < stop);
+        self.unread.retain(|unread| unread.seq < stop);
     }
 
     /// Where it ends. None when nothing is owed.
     pub fn end(&self) -> Option<MessageSeq> {
-        self.owed.last().map(|owed| owed.seq).max(self.unreadable.last().copied())
+        let read = self.owed.last().map(|owed| owed.seq);
+        let unread = self.unread.last().map(|unread| unread.seq);
+        read.max(self.unreadable.last().copied()).max(unread)
     }
 }
 

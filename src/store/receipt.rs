@@ -63,6 +63,8 @@ pub struct Receipt {
     pub settled_at: Option<Moment>,
     /// Its pairs, counted.
     pub counts: Counts,
+    /// Attempts for the pairs that expired, of all of them together.
+    pub tries_of_expired: u32,
     /// Its pairs one by one; empty for a large audience.
     pub pairs: Vec<PairReceipt>,
 }

@@ -18,6 +18,14 @@ use crate::model::{Audience, GroupName, HubName, MessageId, Priority, Tenant};
 pub(super) use decode::decode;
 pub(super) use encode::encode;
 
+/// The layout in which records are written. It grows with every change of what [`encode`] says about
+/// any record, so that no version takes the records of another for damaged ones.
+///
+/// 2 counts the attempts that are not kept.
+pub(super) const LAYOUT: u8 = 2;
+/// The oldest layout that is read, as it was last written.
+pub(super) const LAYOUT_MIN: u8 = 1;
+
 /// Everything that can happen to a ledger.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Record {
@@ -151,20 +159,43 @@ pub(super) struct MessageRecord {
     /// Owed pairs that were tried in vain.
     pub(super) tried: Vec<(SubscriberId, Tried)>,
     pub(super) is_namesake: bool,
+    /// Attempts for the pairs that expired.
+    pub(super) tries_of_expired: u32,
 }
 
 /// What was tried in vain for a pair that is owed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Tried {
     pub(super) spent: Spent,
+    /// Attempts that were made after the first of those kept, and before the others.
+    pub(super) left_out: u32,
     /// Earlier lives included.
     pub(super) attempts: Vec<Attempt>,
+}
+
+/// Adds an attempt to those kept: the first and the newest.
+pub(super) fn keep_attempt(attempts: &mut Vec<Attempt>, left_out: &mut u32, attempt: Attempt) {
+    if attempts.len() >= Attempt::KEPT_MAX {
+        attempts.remove(1);
+        *left_out = left_out.saturating_add(1);
+    }
+    attempts.push(attempt);
+}
+
+impl Tried {
+    /// All of them.
+    pub(super) fn count(&self) -> u32 {
+        let kept = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        kept.saturating_add(self.left_out)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct DeadRecord {
     pub(super) identity: Identity,
     pub(super) reason: Reason,
+    /// As in [`Tried`].
+    pub(super) left_out: u32,
     pub(super) at: Moment,
     pub(super) attempts: Vec<Attempt>,
 }
@@ -188,6 +219,8 @@ pub(super) struct ReceiptRecord {
     pub(super) counts: Counts,
     pub(super) pairs: Vec<(SubscriberId, PairStatus)>,
     pub(super) is_namesake: bool,
+    /// Attempts for the pairs that expired.
+    pub(super) tries_of_expired: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

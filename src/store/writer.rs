@@ -21,6 +21,7 @@ use super::ledger::Ledger;
 use super::local::Shared;
 use super::log::Log;
 use super::names::MessageSeq;
+use cleaning::Unread;
 
 /// Changes in one batch: bounds how long one commit takes.
 const BATCH_MAX: usize = 4_096;
@@ -61,6 +62,8 @@ pub(super) struct Writer {
     log: Log,
     /// Whether a write failed, and nothing new is accepted.
     trouble: Option<Trouble>,
+    /// The content that the cleaning waits for.
+    unread: Option<Unread>,
     /// In trouble: what is left of the space that the reserve gave back.
     reserve_left: u64,
 }
@@ -80,7 +83,7 @@ struct Batch {
 impl Writer {
     /// Writes what opening the store has changed.
     pub(super) fn begin(shared: Arc<Shared>, log: Log) -> Self {
-        let mut writer = Self { shared, log, trouble: None, reserve_left: 0 };
+        let mut writer = Self { shared, log, trouble: None, unread: None, reserve_left: 0 };
         let reserve = bytes_of_mib(writer.shared.config.reserve_mib);
         if let Err(error) = writer.log.take_reserve(reserve) {
             writer.failed(&error);

@@ -127,7 +127,9 @@ impl Courier {
         else {
             return true;
         };
-        if let Event::Nacked { .. } | Event::GivenUp = event {
+        // Of what has expired, a copy without an answer is news; of one that timed out all is said.
+        let is_news = !is_expired || before == State::Sent;
+        if is_news && matches!(word, Word::Nacked(_) | Word::GivenUp) {
             let text = text.filter(|text| !text.is_empty());
             let text = text.unwrap_or("The client refused the message.");
             if let Some(flight) = desk.flights.get(&seq) {
@@ -224,6 +226,7 @@ impl Courier {
         for seq in due {
             self.tick(&mut desk, seq, &mut errands);
         }
+        self.read_again(&mut desk, Instant::now(), &mut errands);
         // It was the node that had no room, not this outbox, which has nothing left to say so.
         if desk.blocked && desk.link.as_ref().is_some_and(|link| link.connection.waiting().0 == 0) {
             desk.blocked = false;
@@ -309,6 +312,7 @@ impl Courier {
                 self.follow(&mut desk, seq, Next::Watch, &mut errands);
             }
         }
+        self.look_at_unread(&desk, &mut errands);
         errands.load = desk.wants_load(&self.policy);
         self.plan(&mut desk, &mut errands);
         errands

@@ -10,7 +10,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -19,10 +18,11 @@ use super::hub::{AckMode, HubAcks};
 use super::live::Live;
 use super::message::Message;
 use super::policy::Policy;
+use super::unreadable::Unread;
 use crate::connections::Connection;
 use crate::delivery::breaker::Breaker;
 use crate::delivery::lanes::Lane;
-use crate::delivery::pair::{Event, Next, Pair};
+use crate::delivery::pair::Pair;
 use crate::model::{ConnectionId, Tenant};
 use crate::protocol::Protocol;
 use crate::store::{Attempt, MessageSeq, Moment, PairStatus, Settle, Spent, SubscriberId};
@@ -54,6 +54,10 @@ pub(super) struct Work {
     /// Settled here and not yet in the store, or in a page that is being read: what the store says
     /// is owed is not sent again. True once the store has it.
     pub(super) ending: BTreeMap<MessageSeq, bool>,
+    /// Owed messages that the disk did not give back when they were read.
+    pub(super) unread: BTreeMap<MessageSeq, Unread>,
+    /// Strict order: nothing is read before this one of them is read again.
+    pub(super) stopped_at: Option<MessageSeq>,
     /// Owed messages after `cursor` wait in the store.
     pub(super) behind: bool,
     pub(super) cursor: Option<MessageSeq>,
@@ -177,6 +181,7 @@ impl Courier {
             self.hold_flights(&mut desk, why, true, &mut errands);
             desk.written = 0;
             desk.live = None;
+            desk.forget_unread();
             // A probe that the connection before took with it.
             desk.probe = None;
             desk.breaker.unused();
@@ -216,6 +221,7 @@ impl Courier {
             let why = "The connection was lost before an answer.";
             self.hold_flights(&mut desk, why, true, &mut errands);
             desk.look_at = None;
+            desk.forget_unread();
             desk.start_over();
             desk.breaker.unused();
             desk.probe = None;
@@ -242,6 +248,9 @@ impl Courier {
         }
         if desk.has_work() {
             desk.store_has(seq);
+            if matches!(how, PairStatus::Expired | PairStatus::Dead) {
+                self.note_unanswered(&desk, seq, &mut errands);
+            }
             self.remove(&mut desk, seq, &mut errands);
         }
         errands
@@ -270,6 +279,9 @@ impl Courier {
 
     /// Takes a flight out, and lets those go on that waited for it.
     pub(super) fn remove(&self, desk: &mut Desk, seq: MessageSeq, errands: &mut Errands) {
+        if desk.take_unread(seq).is_some() {
+            errands.load |= desk.wants_load(&self.policy);
+        }
         let Some(gone) = desk.take_out(seq) else { return };
         self.take_from_aside(desk, &gone);
         desk.again.remove(&seq);
@@ -296,98 +308,5 @@ impl Courier {
             }
         }
         desk.tidy();
-    }
-}
-
-impl Desk {
-    pub(super) fn is_linked_to(&self, connection: &ConnectionId) -> bool {
-        self.link.as_ref().is_some_and(|link| link.connection.id() == connection)
-    }
-
-    /// Whether what the connection's subscriber is owed is still being read, and may be sent.
-    pub(super) fn is_replaying(&self, connection: &ConnectionId) -> bool {
-        let open = self.is_linked_to(connection) && !self.breaker.holds();
-        open && !self.is_caught_up() && self.loading && !self.blocked
-    }
-
-    /// Whether everything that was owed when the client came is out, and what was told of since.
-    pub(super) fn is_caught_up(&self) -> bool {
-        !self.behind || self.live.as_ref().is_some_and(|live| live.is_reached())
-    }
-
-    /// Whether what is read must not go beyond this message: it is new, and has a place aside.
-    pub(super) fn stops_before(&mut self, seq: MessageSeq) -> bool {
-        let live = self.work.as_mut().and_then(|work| work.live.as_mut());
-        live.is_some_and(|live| live.stops_before(seq))
-    }
-
-    /// Takes a flight out; nothing else.
-    pub(super) fn take_out(&mut self, seq: MessageSeq) -> Option<Flight> {
-        let gone = self.flights.remove(&seq)?;
-        self.out -= usize::from(gone.pair.is_out());
-        Some(gone)
-    }
-
-    /// Whether new messages have to wait in the store.
-    pub(super) fn is_held(&self, policy: &Policy) -> bool {
-        self.behind
-            || self.blocked
-            || self.breaker.holds()
-            || self.is_full(policy)
-            || self.link.as_ref().is_none_or(|link| !link.begun)
-    }
-
-    /// Whether as much is unanswered as may be, or waits here for its key on a strict hub.
-    pub(super) fn is_full(&self, policy: &Policy) -> bool {
-        self.out >= policy.unanswered_max || self.flights.len() >= 2 * policy.unanswered_max
-    }
-
-    /// Tells a flight what happened. None when it is no flight.
-    pub(super) fn tell(&mut self, seq: MessageSeq, event: Event, policy: &Policy) -> Option<Next> {
-        let now = Courier::now(self, Instant::now());
-        let work = self.work.as_mut()?;
-        let pair = &mut work.flights.get_mut(&seq)?.pair;
-        let before = pair.is_out();
-        let next = pair.on(event, now, &policy.limits);
-        work.out = work.out + usize::from(pair.is_out()) - usize::from(before);
-        Some(next)
-    }
-
-    pub(super) fn fall_behind(&mut self, seq: MessageSeq) {
-        self.behind = true;
-        self.reading.told = self.reading.told.wrapping_add(1);
-        if let Some(live) = &mut self.live {
-            live.fell_behind(seq);
-        }
-        // Tasks of two publishers may come in another order than their messages were accepted in.
-        if self.cursor.is_some_and(|cursor| seq <= cursor) {
-            self.cursor = seq.0.checked_sub(1).map(MessageSeq);
-            self.reading.round = self.reading.round.wrapping_add(1);
-        }
-    }
-
-    /// Everything owed is to be read again, from the oldest on.
-    pub(super) fn start_over(&mut self) {
-        self.behind = true;
-        self.reading.round = self.reading.round.wrapping_add(1);
-        if let Some(live) = &mut self.live {
-            live.start_over();
-        }
-        self.cursor = None;
-        self.blocked = false;
-        self.again.clear();
-    }
-
-    /// Whether there is something to read and a way for it. With room for few it is not worth it.
-    pub(super) fn wants_load(&self, policy: &Policy) -> bool {
-        (!self.is_caught_up() || !self.again.is_empty())
-            && !self.loading
-            && !self.blocked
-            && self.out <= policy.unanswered_max / 2
-            && self.link.as_ref().is_some_and(|link| link.begun)
-    }
-
-    pub(super) fn paused(&self) -> Duration {
-        self.link.as_ref().map_or(Duration::ZERO, |link| link.connection.busy_time())
     }
 }

@@ -20,11 +20,11 @@ use super::order::Turns;
 use super::policy::Policy;
 use super::sending::{Page, Read};
 use super::settler::Settler;
-use crate::delivery::breaker::Breaker;
+use crate::delivery::breaker::{Breaker, BreakerState};
 use crate::delivery::lanes::Lanes;
 use crate::model::{HubName, Tenant};
 use crate::store::{
-    Attempt, Ended, MessageSeq, Moment, Owed, PairStatus, Store, StoreError, SubscriberId,
+    Attempt, Ended, MessageSeq, Moment, Owed, PairStatus, Store, StoreError, SubscriberId, Unread,
 };
 
 /// Acknowledged delivery of one node.
@@ -187,9 +187,15 @@ impl Acks {
         let limit = self.config.page_messages;
         let go_on = match page {
             Page::After(after) => {
-                let page = self.store.owed(courier.subscriber, *after, limit).await?;
-                let (complete, end) = (page.count() < limit, page.end());
+                let mut page = self.store.owed(courier.subscriber, *after, limit).await?;
+                let mut complete = page.count() < limit;
                 courier.bury_unreadable(&page.unreadable, &mut errands);
+                let stop = self.wait_for_unread(courier, &page.unread);
+                if let Some(stop) = stop {
+                    page.end_before(stop);
+                    complete = false;
+                }
+                let end = page.end();
                 let all = courier.take_page(self.shelve(page.owed), complete, asked, &mut errands);
                 if all {
                     courier.has_read(end, asked);
@@ -197,15 +203,42 @@ impl Acks {
                 all
             }
             Page::Probe => {
-                let page = self.store.owed(courier.subscriber, None, limit).await?;
+                let mut page = self.store.owed(courier.subscriber, None, limit).await?;
                 courier.bury_unreadable(&page.unreadable, &mut errands);
-                let none = page.count() == 0;
+                let stop = self.wait_for_unread(courier, &page.unread);
+                if let Some(stop) = stop {
+                    page.end_before(stop);
+                }
+                let none = stop.is_none() && page.count() == 0;
                 courier.take_probe(self.shelve(page.owed), none, asked, &mut errands);
                 false
             }
         };
         self.run_errands(courier, errands);
         Ok(go_on)
+    }
+
+    /// What the disk did not give back is read again later. Nothing is to be taken from the place on
+    /// that is answered.
+    fn wait_for_unread(
+        self: &Arc<Self>,
+        courier: &Arc<Courier>,
+        unread: &[Unread],
+    ) -> Option<MessageSeq> {
+        if unread.is_empty() {
+            return None;
+        }
+        let mut errands = Errands::default();
+        let stop = courier.wait_for_unread(unread, self.store_is_well(), &mut errands);
+        self.run_errands(courier, errands);
+        stop
+    }
+
+    /// Whether a read that failed is the trouble of one message, and not of the store.
+    fn store_is_well(&self) -> bool {
+        let health = self.store.health();
+        let is_closed = self.store_breaker.lock().state() == BreakerState::Closed;
+        is_closed && health.failing.is_none() && health.broken.is_none()
     }
 
     pub(super) fn shelve(&self, owed: Vec<Owed>) -> Vec<Read> {

@@ -22,6 +22,8 @@ pub struct Metrics {
     pub nacks: IntCounter,
     /// Times an outbox had no room for an acknowledged message.
     pub no_room: IntCounter,
+    /// Reads of one owed message that the disk refused while the store was well otherwise.
+    pub unread: IntCounter,
     /// Acknowledged messages that could not be said in a receiver's protocol.
     pub not_encodable: IntCounter,
     /// Times a subscriber's breaker opened.
@@ -66,6 +68,7 @@ impl Metrics {
             timeouts: counter("timeouts_total", "Answers that did not come in time")?,
             nacks: counter("nacks_total", "Messages refused by clients")?,
             no_room: counter("no_room_total", "Outboxes without room")?,
+            unread: counter("unread_total", "Owed messages not read from the disk, each time")?,
             not_encodable: counter("not_encodable_total", "Messages that cannot be said")?,
             breakers_opened: counter("breakers_opened_total", "Subscribers' breakers opened")?,
             firsts_waiting: counting.gauge(

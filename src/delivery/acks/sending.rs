@@ -32,7 +32,7 @@ impl Courier {
         errands: &mut Errands,
     ) -> bool {
         let seq = message.seq;
-        let pair = Pair::new(spent);
+        let pair = Pair::new(desk.take_unread(seq).map_or(spent, |unread| unread.spent()));
         desk.flights.insert(seq, Flight { message, pair, first: 0, last: 0 });
         if self.send(desk, seq, errands) {
             return true;

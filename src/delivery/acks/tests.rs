@@ -14,4 +14,5 @@ mod repeating;
 mod socket;
 mod stock;
 mod trouble;
+mod unread;
 mod world;

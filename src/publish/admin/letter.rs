@@ -23,7 +23,7 @@ pub(super) struct Short {
     accepted_at: String,
     died_at: String,
     critical: bool,
-    attempts_made: usize,
+    attempts_made: u64,
     last_error: Option<String>,
 }
 
@@ -38,7 +38,10 @@ pub(super) struct Whole {
     expires_at: Option<String>,
     correlation_id: Option<String>,
     ordering_key: Option<String>,
+    /// Of many, the first and the newest.
     attempts: Vec<Attempted>,
+    /// How many there were between the first of them and the second.
+    attempts_left_out: u32,
     /// As they were published, when they were JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     arguments: Option<Box<RawValue>>,
@@ -66,7 +69,7 @@ impl Short {
             accepted_at: iso(letter.accepted_at),
             died_at: iso(letter.died_at),
             critical: letter.critical,
-            attempts_made: letter.attempts.len(),
+            attempts_made: letter.attempts_made(),
             last_error: letter.attempts.last().map(|last| last.error.to_string()),
         }
     }
@@ -90,6 +93,7 @@ impl Whole {
             correlation_id: content.correlation_id.as_deref().map(Into::into),
             ordering_key: content.ordering_key.as_deref().map(Into::into),
             attempts: letter.attempts.iter().map(attempt).collect(),
+            attempts_left_out: letter.attempts_left_out,
             arguments,
             arguments_message_pack,
         }

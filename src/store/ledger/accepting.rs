@@ -6,7 +6,6 @@ use super::keys::key_of;
 use super::{Body, Ledger};
 use crate::model::{HubName, MessageId, Tenant};
 use crate::store::config::bytes_of_mib;
-use crate::store::dead_letter::DeadKey;
 use crate::store::message::{
     Acceptance, Accepted, Content, NewMessage, PairStatus, Refusal, RefusedBy,
 };
@@ -173,11 +172,6 @@ impl Ledger {
             message.body = Body::At(place);
         }
     }
-
-    /// Whether the subscriber still owes an answer for a message.
-    pub(super) fn owes(&self, key: DeadKey) -> bool {
-        self.pair_status(key) == Some(PairStatus::Owed)
-    }
 }
 
 fn record_of(
@@ -206,5 +200,6 @@ fn record_of(
         dead: Vec::new(),
         tried: Vec::new(),
         is_namesake: false,
+        tries_of_expired: 0,
     }
 }

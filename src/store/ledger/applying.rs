@@ -156,6 +156,7 @@ impl Ledger {
                 .map(|(subscriber, status)| Pair { subscriber, status })
                 .collect(),
             counts,
+            tries_of_expired: record.tries_of_expired,
             home: self.segment,
         };
         self.next_seq = self.next_seq.max(seq.0 + 1);
@@ -212,6 +213,7 @@ impl Ledger {
                 .map(|(subscriber, status)| Pair { subscriber, status })
                 .collect(),
             counts: record.counts,
+            tries_of_expired: record.tries_of_expired,
             home: self.segment,
         };
         self.ids.entry(message.id.clone()).or_default().push(seq);

@@ -4,18 +4,18 @@
 //! marker 4 | length of values 4 | number 8 | records before it in its batch 4 | kind 1 | version 1 |
 //! CRC-32 of all the others 4 | values
 //! ```
+//! The version is that of the layout of the values ([`LAYOUT`]); the frame is the same in all.
 //! Little-endian. The number ascends by one from record to record through all files, so a gap tells
 //! how many are missing. Its place in the batch tells a batch torn by a cut from damage: a batch is
 //! only begun when the one before was synced.
 
 use crate::store::names::MessageSeq;
-use crate::store::record::{Record, encode};
+use crate::store::record::{LAYOUT, Record, encode};
 
 /// Begins a record; not likely in text, MessagePack or zeros.
 pub(in crate::store) const MARKER: [u8; 4] = [0xc1, 0x9e, 0x52, 0xd7];
 /// Bytes before the values.
-pub(in crate::store) const FRAME_HEADER: usize = 26;
-const VERSION: u8 = 1;
+const FRAME_HEADER: usize = 26;
 /// Longer is no record of ours: a body of the publish API has at most 64 MiB.
 const VALUES_BYTES_MAX: usize = 134_217_728;
 
@@ -73,7 +73,7 @@ impl Journal {
         frame[8..16].copy_from_slice(&self.next_number.to_le_bytes());
         frame[16..20].copy_from_slice(&self.in_batch.to_le_bytes());
         frame[20] = kind;
-        frame[21] = VERSION;
+        frame[21] = LAYOUT;
         let sum = checksum(frame);
         frame[22..26].copy_from_slice(&sum.to_le_bytes());
         if let Record::Accepted(message) | Record::Kept(message) = record {
@@ -114,18 +114,19 @@ pub(in crate::store) struct Frame<'a> {
     /// The number of the first record of its batch.
     pub(in crate::store) batch: u64,
     pub(in crate::store) kind: u8,
+    pub(in crate::store) layout: u8,
     pub(in crate::store) values: &'a [u8],
     /// With its header.
     pub(in crate::store) length: usize,
 }
 
 impl<'a> Frame<'a> {
-    /// The record at the beginning of the bytes, if a whole and sound one is there.
+    /// The record at the beginning of the bytes, if a whole and sound one is there, of any layout.
     pub(in crate::store) fn at_start_of(bytes: &'a [u8]) -> Option<Self> {
         let header = bytes.get(..FRAME_HEADER)?;
         let u32_at = |at: usize| header[at..at + 4].try_into().ok().map(u32::from_le_bytes);
         let length = u32_at(4)? as usize;
-        if header[..4] != MARKER || header[21] != VERSION || length > VALUES_BYTES_MAX {
+        if header[..4] != MARKER || length > VALUES_BYTES_MAX {
             return None;
         }
         let frame = bytes.get(..FRAME_HEADER + length)?;
@@ -137,6 +138,7 @@ impl<'a> Frame<'a> {
             number,
             batch: number.checked_sub(u64::from(u32_at(16)?))?,
             kind: header[20],
+            layout: header[21],
             values: &frame[FRAME_HEADER..],
             length: frame.len(),
         })

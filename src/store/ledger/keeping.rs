@@ -173,6 +173,7 @@ impl Ledger {
                 counts: message.counts,
                 pairs,
                 is_namesake: message.is_namesake,
+                tries_of_expired: message.tries_of_expired,
             })));
         }
         let of = |status| message.subscribers_with(status).into_iter();
@@ -202,6 +203,7 @@ impl Ledger {
             dead: dead.collect(),
             tried: tried.collect(),
             is_namesake: message.is_namesake,
+            tries_of_expired: message.tries_of_expired,
         })))
     }
 }

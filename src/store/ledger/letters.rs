@@ -122,6 +122,7 @@ impl Ledger {
             died_at: dead.at,
             reason: dead.reason,
             attempts: dead.attempts.clone(),
+            attempts_left_out: dead.left_out,
             target: message.target.clone(),
         })
     }

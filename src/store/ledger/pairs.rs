@@ -11,7 +11,7 @@ use super::{Body, Ledger, Message, Pair, RECEIPT_PAIRS_MAX};
 use crate::store::dead_letter::{Attempt, DeadKey, DeathKey, Reason, Spent};
 use crate::store::message::PairStatus;
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
-use crate::store::record::{DeadRecord, Tried};
+use crate::store::record::{DeadRecord, Tried, keep_attempt};
 
 /// Whether a pair may go from one status to the other.
 fn is_allowed(from: PairStatus, to: PairStatus) -> bool {
@@ -71,8 +71,12 @@ impl Ledger {
             if let Some(found) = self.subscribers.get_mut(&key.subscriber) {
                 found.owe_no_more(key.seq);
             }
-            if to != PairStatus::Dead && !self.tried.is_empty() {
-                self.tried.remove(&key);
+            if to != PairStatus::Dead
+                && !self.tried.is_empty()
+                && let Some(tried) = self.tried.remove(&key)
+                && to == PairStatus::Expired
+            {
+                self.tried_and_expired(key.seq, tried.count());
             }
         }
         if from == PairStatus::Dead
@@ -82,8 +86,8 @@ impl Ledger {
             self.retiring.remove(&(end, key));
             self.remember_death(DeathKey { letter: key, at: dead.at }, &dead);
             if to == PairStatus::Owed && !dead.attempts.is_empty() {
-                let spent = Spent::default();
-                self.tried.insert(key, Tried { spent, attempts: dead.attempts });
+                let DeadRecord { attempts, left_out, .. } = dead;
+                self.tried.insert(key, Tried { spent: Spent::default(), left_out, attempts });
             }
         }
     }
@@ -141,24 +145,37 @@ impl Ledger {
         if self.turn(key, PairStatus::Dead, at).is_none() {
             return;
         }
-        let Tried { attempts, .. } = self.tried.remove(&key).unwrap_or_default();
+        let Tried { attempts, left_out, .. } = self.tried.remove(&key).unwrap_or_default();
         let identity = self.identity_of(key.subscriber);
         self.retiring.insert((at.after(self.config.dead_letter_life()), key));
-        self.dead.insert(key, DeadRecord { identity, reason, at, attempts });
+        self.dead.insert(key, DeadRecord { identity, reason, left_out, at, attempts });
     }
 
-    /// Notes a failed attempt of an owed pair; the first and the newest are kept.
+    /// Notes a failed attempt; the first and the newest are kept. Also one that had no answer yet
+    /// when its pair ended.
     pub(super) fn attempted(&mut self, key: DeadKey, attempt: Attempt, spent: Spent) {
-        if self.pair_status(key) != Some(PairStatus::Owed) {
-            return;
+        match self.pair_status(key) {
+            Some(PairStatus::Owed) => {
+                let tried = self.tried.entry(key).or_default();
+                tried.spent = spent;
+                keep_attempt(&mut tried.attempts, &mut tried.left_out, attempt);
+            }
+            Some(PairStatus::Dead) => {
+                if let Some(dead) = self.dead.get_mut(&key) {
+                    keep_attempt(&mut dead.attempts, &mut dead.left_out, attempt);
+                }
+            }
+            Some(PairStatus::Expired) => self.tried_and_expired(key.seq, 1),
+            Some(PairStatus::Acknowledged | PairStatus::Unconfirmed | PairStatus::Purged)
+            | None => {}
         }
-        let tried = self.tried.entry(key).or_default();
-        tried.spent = spent;
-        let attempts = &mut tried.attempts;
-        if attempts.len() >= Attempt::KEPT_MAX {
-            attempts.remove(1);
+    }
+
+    /// Attempts for a pair that expired. What came of each is not kept any more.
+    fn tried_and_expired(&mut self, seq: MessageSeq, attempts: u32) {
+        if let Some(message) = self.messages.get_mut(&seq) {
+            message.tries_of_expired = message.tries_of_expired.saturating_add(attempts);
         }
-        attempts.push(attempt);
     }
 
     /// A message is owed to one more subscriber, who never was owed it.

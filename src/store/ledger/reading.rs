@@ -180,6 +180,7 @@ impl Ledger {
             expires_at: message.expires_at,
             settled_at: message.settled_at,
             counts: message.counts,
+            tries_of_expired: message.tries_of_expired,
             pairs: pairs
                 .iter()
                 .map(|pair| PairReceipt {

@@ -49,7 +49,8 @@ impl Ledger {
     }
 
     pub(in crate::store) fn note_attempt(&mut self, key: DeadKey, attempt: Attempt, spent: Spent) {
-        if !self.owes(key) {
+        use PairStatus::{Dead, Expired, Owed};
+        if !matches!(self.pair_status(key), Some(Owed | Dead | Expired)) {
             return;
         }
         let Attempt { at, mut error } = attempt;

@@ -10,7 +10,7 @@ use crate::store::dead_letter::WholeLetter;
 use crate::store::disk::DiskFile;
 use crate::store::interface::{Answer, StoreError};
 use crate::store::ledger::{Ledger, Place, Unread};
-use crate::store::log::content_at;
+use crate::store::log::{NotRead, content_at};
 use crate::store::message::{Content, Owed};
 use crate::store::names::MessageSeq;
 
@@ -31,6 +31,19 @@ impl HasContent for WholeLetter {
     }
 }
 
+/// What was read, and what was not.
+pub(super) struct Whole<T> {
+    pub(super) read: Vec<T>,
+    /// Without a content; in the same order.
+    pub(super) not_read: Vec<(T, NotRead)>,
+}
+
+impl<T> Whole<T> {
+    fn of(read: impl Iterator<Item = T>) -> Self {
+        Self { read: read.collect(), not_read: Vec::new() }
+    }
+}
+
 /// A value, and where the rest of it lies.
 struct Half<T> {
     value: T,
@@ -43,10 +56,10 @@ impl LocalStore {
     pub(super) fn read_whole<T: HasContent>(
         &self,
         question: impl FnOnce(&Ledger) -> Vec<Unread<T>>,
-    ) -> Answer<Vec<T>> {
+    ) -> Answer<Whole<T>> {
         let Some(thread) = &self.thread else {
             let unread = question(&self.shared.ledger.lock());
-            return ready(Ok(unread.into_iter().map(|unread| unread.value).collect())).boxed();
+            return ready(Ok(Whole::of(unread.into_iter().map(|unread| unread.value)))).boxed();
         };
         // The files are looked up under the lock: a file only goes when the ledger names another
         // place, and whoever holds it may read it even then.
@@ -60,7 +73,7 @@ impl LocalStore {
             .collect();
         drop(ledger);
         if halves.iter().all(|half| half.rest.is_none()) {
-            return ready(Ok(halves.into_iter().map(|half| half.value).collect())).boxed();
+            return ready(Ok(Whole::of(halves.into_iter().map(|half| half.value)))).boxed();
         }
         let deadline = self.shared.config.deadline();
         let read = async move {
@@ -74,23 +87,30 @@ impl LocalStore {
     }
 }
 
-/// What cannot be read is left out, and stays owed until the log is cleaned or it is too old.
 /// Neighbours of one message share what is read once.
-fn read_all<T: HasContent>(halves: Vec<Half<T>>) -> Vec<T> {
-    let mut last: Option<(MessageSeq, Option<Content>)> = None;
-    let read = halves.into_iter().filter_map(|Half { mut value, seq, rest }| {
-        if let Some((file, place)) = rest {
-            let known = last.take().filter(|(of, _)| *of == seq);
-            let (_, content) = last.insert(known.unwrap_or_else(|| {
-                let content = content_at(&*file, place);
-                if content.is_none() {
-                    tracing::error!(%seq, "a message cannot be read from the store's log");
-                }
-                (seq, content)
-            }));
-            value.content().clone_from(content.as_ref()?);
+fn read_all<T: HasContent>(halves: Vec<Half<T>>) -> Whole<T> {
+    let mut whole = Whole { read: Vec::new(), not_read: Vec::new() };
+    let mut last: Option<(MessageSeq, Result<Content, NotRead>)> = None;
+    for Half { mut value, seq, rest } in halves {
+        let Some((file, place)) = rest else {
+            whole.read.push(value);
+            continue;
+        };
+        let known = last.take().filter(|(of, _)| *of == seq);
+        let (_, content) = last.insert(known.unwrap_or_else(|| {
+            let content = content_at(&*file, place);
+            if let Err(error) = &content {
+                tracing::error!(%seq, ?error, "a message was not read from the store's log");
+            }
+            (seq, content)
+        }));
+        match content {
+            Ok(content) => {
+                value.content().clone_from(content);
+                whole.read.push(value);
+            }
+            Err(why) => whole.not_read.push((value, why.clone())),
         }
-        Some(value)
-    });
-    read.collect()
+    }
+    whole
 }

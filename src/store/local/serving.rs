@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::ready;
 
 use super::LocalStore;
+use super::content::Whole;
 use super::unheard::{Arrived, Leaver, OnItsWay};
 use crate::model::{ConnectionId, GroupName, MessageId, Tenant};
 use crate::store::config::Mode;
@@ -16,9 +17,9 @@ use crate::store::dead_letter::{
 use crate::store::health::Health;
 use crate::store::interface::{Answer, Store, StoreError};
 use crate::store::ledger::Named;
-use crate::store::log::forget_damage;
+use crate::store::log::{NotRead, forget_damage};
 use crate::store::message::{
-    Acceptance, Ended, NewMessage, Owed, OwedPage, PairStatus, Settle, Swept, Which,
+    Acceptance, Ended, NewMessage, Owed, OwedPage, PairStatus, Settle, Swept, Unread, Which,
 };
 use crate::store::names::{MessageSeq, Moment, SubscriberId};
 use crate::store::receipt::{Receipt, Stats};
@@ -180,20 +181,8 @@ impl Store for LocalStore {
         after: Option<MessageSeq>,
         limit: usize,
     ) -> Answer<OwedPage> {
-        let mut unreadable = Vec::new();
-        let read = self.read_whole(|ledger| {
-            let page = ledger.owed(subscriber, after, limit.min(LIMIT_MAX));
-            unreadable.extend(page.iter().map(|unread| unread.seq));
-            page
-        });
-        let page = async move {
-            let owed = read.await?;
-            // Both ascend; what is left was left out.
-            let mut found = owed.iter().map(|owed| owed.seq).peekable();
-            unreadable.retain(|seq| found.next_if_eq(seq).is_none());
-            Ok(OwedPage { owed, unreadable })
-        };
-        page.boxed()
+        let read = self.read_whole(|ledger| ledger.owed(subscriber, after, limit.min(LIMIT_MAX)));
+        async move { Ok(page_of(read.await?)) }.boxed()
     }
 
     fn owed_count(&self, subscriber: SubscriberId) -> Answer<u64> {
@@ -206,7 +195,7 @@ impl Store for LocalStore {
 
     fn message(&self, seq: MessageSeq) -> Answer<Option<Owed>> {
         let read = self.read_whole(|ledger| ledger.message(seq).into_iter().collect());
-        async move { Ok(read.await?.pop()) }.boxed()
+        async move { Ok(read.await?.read.pop()) }.boxed()
     }
 
     fn status(&self, subscriber: SubscriberId, message: Which) -> Answer<Option<PairStatus>> {
@@ -257,7 +246,7 @@ impl Store for LocalStore {
             next = after;
             letters
         });
-        async move { Ok(DeadPage { letters: read.await?, next }) }.boxed()
+        async move { Ok(DeadPage { letters: read.await?.read, next }) }.boxed()
     }
 
     fn requeue(
@@ -305,4 +294,15 @@ impl Store for LocalStore {
     fn snapshot(&self, task: Arc<str>) -> Answer<Option<Bytes>> {
         self.read(|ledger| ledger.snapshot(&task))
     }
+}
+
+fn page_of(whole: Whole<Owed>) -> OwedPage {
+    let mut page = OwedPage { owed: whole.read, ..OwedPage::default() };
+    for (Owed { seq, spent, .. }, why) in whole.not_read {
+        match why {
+            NotRead::Damaged => page.unreadable.push(seq),
+            NotRead::Failed(error) => page.unread.push(Unread { seq, spent, error }),
+        }
+    }
+    page
 }

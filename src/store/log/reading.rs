@@ -7,15 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{Files, Log, damage, name_of, number_of};
+use super::{Files, Log, damage, decode_safely, name_of, number_of};
 use crate::store::disk::{Disk, DiskFile, OpenError};
 use crate::store::health::Damage;
-use crate::store::ledger::{FRAME_HEADER, Frame, Ledger, MARKER, Place, SegmentNumber, mended};
+use crate::store::ledger::{Frame, Ledger, MARKER, Place, SegmentNumber, mended};
 use crate::store::names::Moment;
-use crate::store::record::{Record, decode};
+use crate::store::record::{LAYOUT, LAYOUT_MIN, Record};
 
 /// A log that was read, and what was found.
 pub(in crate::store) struct Reading {
@@ -55,6 +54,7 @@ impl Reading {
         let mut numbers: Vec<SegmentNumber> =
             disk.names()?.iter().filter_map(|name| number_of(name)).collect();
         numbers.sort_unstable();
+        check_layouts(&*disk, &numbers)?;
         let files = Arc::new(Files::default());
         let mut lengths = BTreeMap::new();
         // What could not be mended is found again next time, so it is not in the note.
@@ -66,9 +66,9 @@ impl Reading {
             let mut file = disk.open(&name)?;
             let mut bytes = vec![0; usize::try_from(file.length()?).unwrap_or(usize::MAX)];
             file.read_at(&mut bytes, 0)?;
-            check_version(&name, &bytes)?;
             let is_last = Some(number) == numbers.last();
-            let mut sheet = Sheet::read(&bytes, &mut expected, is_last);
+            let sheet = Sheet::read(&bytes, &mut expected, is_last);
+            let mut sheet = sheet.map_err(|layout| OpenError::layout(&name, layout))?;
             found.saved += sheet.records.len() as u64;
             let mut length = bytes.len() as u64;
             if sheet.is_damaged() {
@@ -129,10 +129,49 @@ fn together(noted: Option<Damage>, unmended: Damage) -> Option<Damage> {
     }
 }
 
-/// A file of a later version is not damaged, and must not be treated so.
-fn check_version(name: &str, bytes: &[u8]) -> Result<(), OpenError> {
-    let is_later = bytes.len() >= FRAME_HEADER && bytes[..4] == MARKER && bytes[21] > 1;
-    if is_later { Err(OpenError::Later(name.to_owned())) } else { Ok(()) }
+/// Bytes of a file that its first record has nearly always.
+const BEGINNING_BYTES: usize = 4_096;
+
+/// Looks at how each file begins, before anything is changed.
+fn check_layouts(disk: &dyn Disk, numbers: &[SegmentNumber]) -> Result<(), OpenError> {
+    for number in numbers {
+        let name = name_of(*number);
+        let file = disk.open(&name)?;
+        let length = usize::try_from(file.length()?).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; length.min(BEGINNING_BYTES)];
+        file.read_at(&mut bytes, 0)?;
+        if let Found::Foreign(layout) = Found::at(&bytes, 0, 0) {
+            return Err(OpenError::layout(&name, layout));
+        }
+    }
+    Ok(())
+}
+
+/// What stands at a place of a file.
+enum Found<'a> {
+    Record(Frame<'a>, Record),
+    /// A sound record that says nothing to this version: no damage, and not to be treated so.
+    Foreign(u8),
+    /// No record, or one that should have stood before.
+    Nothing,
+}
+
+impl<'a> Found<'a> {
+    fn at(bytes: &'a [u8], at: usize, expected: u64) -> Self {
+        let frame = Frame::at_start_of(&bytes[at..]);
+        let Some(frame) = frame.filter(|frame| frame.number >= expected) else {
+            return Self::Nothing;
+        };
+        if !(LAYOUT_MIN..=LAYOUT).contains(&frame.layout) {
+            return Self::Foreign(frame.layout);
+        }
+        match decode_safely(&frame) {
+            Some(Some(record)) => Self::Record(frame, record),
+            // Layout 1 was changed in builds that nobody was given.
+            Some(None) if frame.layout < LAYOUT => Self::Foreign(frame.layout),
+            Some(None) | None => Self::Nothing,
+        }
+    }
 }
 
 impl Sheet {
@@ -144,13 +183,18 @@ impl Sheet {
         }
     }
 
-    /// Reads a file. `expected` is the number of its first record, when one was read before.
-    fn read(bytes: &[u8], expected: &mut Option<u64>, is_last: bool) -> Self {
+    /// Reads a file. `expected` is the number of its first record, when one was read before. An
+    /// error is the layout of a record that this version does not read.
+    fn read(bytes: &[u8], expected: &mut Option<u64>, is_last: bool) -> Result<Self, u8> {
         let mut sheet = Self::default();
         let mut at = 0;
         while at < bytes.len() {
             let next = expected.unwrap_or_default();
-            if let Some((frame, record)) = read_at(bytes, at, next) {
+            let found = Found::at(bytes, at, next);
+            if let Found::Foreign(layout) = found {
+                return Err(layout);
+            }
+            if let Found::Record(frame, record) = found {
                 if expected.is_some() && frame.number != next && record != Record::Mended {
                     sheet.hole(frame.number, next);
                 }
@@ -164,16 +208,16 @@ impl Sheet {
                 at += frame.length;
                 continue;
             }
-            let resumed = (at + 1..bytes.len())
-                .find(|&at| bytes[at] == MARKER[0] && read_at(bytes, at, next).is_some());
+            let is_found = |at| !matches!(Found::at(bytes, at, next), Found::Nothing);
+            let resumed = (at + 1..bytes.len()).find(|&at| bytes[at] == MARKER[0] && is_found(at));
             if is_last && is_rest_of_a_batch(bytes, resumed, next) {
                 sheet.torn_at = Some(at as u64);
-                return sheet;
+                return Ok(sheet);
             }
             sheet.bytes += (resumed.unwrap_or(bytes.len()) - at) as u64;
             at = resumed.unwrap_or(bytes.len());
         }
-        sheet
+        Ok(sheet)
     }
 
     fn hole(&mut self, number: u64, expected: u64) {
@@ -224,17 +268,6 @@ impl Sheet {
         }
         Ok((file, good.len() as u64))
     }
-}
-
-/// The record at a place, if it is sound and not one that should have stood before.
-fn read_at(bytes: &[u8], at: usize, expected: u64) -> Option<(Frame<'_>, Record)> {
-    let frame = Frame::at_start_of(&bytes[at..])?;
-    if frame.number < expected {
-        return None;
-    }
-    // A bug in decoding must cost one record, not the store.
-    let record = catch_unwind(AssertUnwindSafe(|| decode(frame.kind, frame.values)));
-    Some((frame, record.ok().flatten()?))
 }
 
 /// Whether all that still reads belongs to the batch in which something does not. A batch is only

@@ -13,8 +13,9 @@ use crate::store::message::{Content, Encoding, PairStatus};
 use crate::store::names::{ClientKey, Identity, MessageSeq, Moment, SessionKey, SubscriberId};
 use crate::store::receipt::{Counts, Totals};
 
-/// Reads the values of a record of that kind, to their last byte.
-pub(in crate::store) fn decode(kind: u8, bytes: &[u8]) -> Option<Record> {
+/// Reads the values of a record of that kind in that layout, to their last byte.
+pub(in crate::store) fn decode(layout: u8, kind: u8, bytes: &[u8]) -> Option<Record> {
+    let counts = layout >= 2;
     let r = &mut Reader(bytes);
     let record = match kind {
         1 => Record::Sums(sums(r)?),
@@ -22,9 +23,9 @@ pub(in crate::store) fn decode(kind: u8, bytes: &[u8]) -> Option<Record> {
         3 => Record::Joined { subscriber: subscriber(r)?, group: GroupName::from(r.text()?) },
         4 => Record::Left { subscriber: subscriber(r)?, group: GroupName::from(r.text()?) },
         5 => Record::Gone { subscriber: subscriber(r)?, at: r.moment()? },
-        6 => Record::Accepted(Box::new(message(r)?)),
-        7 => Record::Kept(Box::new(message(r)?)),
-        8 => Record::Receipt(Box::new(receipt(r)?)),
+        6 => Record::Accepted(Box::new(message(r, counts)?)),
+        7 => Record::Kept(Box::new(message(r, counts)?)),
+        8 => Record::Receipt(Box::new(receipt(r, counts)?)),
         9 => Record::Key(KeyRecord {
             key: r.hash()?,
             body_hash: r.hash()?,
@@ -100,7 +101,7 @@ fn subscriber_record(r: &mut Reader<'_>) -> Option<SubscriberRecord> {
     })
 }
 
-fn message(r: &mut Reader<'_>) -> Option<MessageRecord> {
+fn message(r: &mut Reader<'_>, counts: bool) -> Option<MessageRecord> {
     Some(MessageRecord {
         seq: seq(r)?,
         id: MessageId::from(r.text()?),
@@ -116,16 +117,18 @@ fn message(r: &mut Reader<'_>) -> Option<MessageRecord> {
         body_hash: r.hash()?,
         content: content(r)?,
         pairs: r.list(pair)?,
-        dead: r.list(|r| Some((subscriber(r)?, dead(r)?)))?,
+        dead: r.list(|r| Some((subscriber(r)?, dead(r, counts)?)))?,
         tried: r.list(|r| {
             let subscriber = subscriber(r)?;
-            Some((subscriber, Tried { attempts: attempts(r)?, spent: spent(r)? }))
+            let (attempts, left_out) = (attempts(r)?, count(r, counts)?);
+            Some((subscriber, Tried { attempts, left_out, spent: spent(r)? }))
         })?,
         is_namesake: r.flag()?,
+        tries_of_expired: count(r, counts)?,
     })
 }
 
-fn receipt(r: &mut Reader<'_>) -> Option<ReceiptRecord> {
+fn receipt(r: &mut Reader<'_>, counts: bool) -> Option<ReceiptRecord> {
     Some(ReceiptRecord {
         seq: seq(r)?,
         id: MessageId::from(r.text()?),
@@ -145,7 +148,13 @@ fn receipt(r: &mut Reader<'_>) -> Option<ReceiptRecord> {
         },
         pairs: r.list(pair)?,
         is_namesake: r.flag()?,
+        tries_of_expired: count(r, counts)?,
     })
+}
+
+/// A count that older layouts do not have.
+fn count(r: &mut Reader<'_>, counts: bool) -> Option<u32> {
+    if counts { r.u32() } else { Some(0) }
 }
 
 fn seq(r: &mut Reader<'_>) -> Option<MessageSeq> {
@@ -164,12 +173,13 @@ fn pair(r: &mut Reader<'_>) -> Option<(SubscriberId, PairStatus)> {
     Some((subscriber(r)?, status(r)?))
 }
 
-fn dead(r: &mut Reader<'_>) -> Option<DeadRecord> {
+fn dead(r: &mut Reader<'_>, counts: bool) -> Option<DeadRecord> {
     Some(DeadRecord {
         identity: identity(r)?,
         reason: reason(r)?,
         at: r.moment()?,
         attempts: attempts(r)?,
+        left_out: count(r, counts)?,
     })
 }
 

@@ -1,4 +1,4 @@
-//! A record to bytes: a kind, and the values.
+//! A record to bytes: a kind, and the values, in the newest layout.
 
 use super::{
     DeadRecord, DeathRecord, KeyRecord, MessageRecord, ReceiptRecord, Record, SubscriberRecord,
@@ -161,9 +161,11 @@ fn message_to(w: &mut Writer<'_>, message: &MessageRecord, kind: u8) -> u8 {
     w.list(message.tried.iter(), |w, (subscriber, tried)| {
         w.u64(subscriber.0);
         attempts_to(w, &tried.attempts);
+        w.u32(tried.left_out);
         spent_to(w, tried.spent);
     });
     w.u8(u8::from(message.is_namesake));
+    w.u32(message.tries_of_expired);
     kind
 }
 
@@ -182,6 +184,7 @@ fn receipt_to(w: &mut Writer<'_>, receipt: &ReceiptRecord) -> u8 {
     }
     w.list(receipt.pairs.iter(), pair_to);
     w.u8(u8::from(receipt.is_namesake));
+    w.u32(receipt.tries_of_expired);
     8
 }
 
@@ -210,6 +213,7 @@ fn dead_to(w: &mut Writer<'_>, dead: &DeadRecord) {
     w.u8(reason_code(dead.reason));
     w.u64(dead.at.0);
     attempts_to(w, &dead.attempts);
+    w.u32(dead.left_out);
 }
 
 fn death_to(w: &mut Writer<'_>, DeathRecord { reader, death }: &DeathRecord) -> u8 {

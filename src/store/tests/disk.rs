@@ -12,7 +12,7 @@ use crate::store::disk::{Disk, DiskFile};
 const SECTOR: usize = 512;
 
 #[derive(Clone, Default)]
-pub(super) struct SimulatedDisk(Arc<Mutex<State>>);
+pub(crate) struct SimulatedDisk(Arc<Mutex<State>>);
 
 #[derive(Clone, Default)]
 struct State {
@@ -27,6 +27,10 @@ struct State {
     life: Option<u64>,
     /// Syncs that fail from now on.
     failing_syncs: u32,
+    /// Bytes that cannot be read, so many times.
+    bad: Vec<(Vec<u8>, u32)>,
+    /// How long a file may be.
+    length_max: Option<u64>,
 }
 
 #[derive(Clone, Default)]
@@ -74,9 +78,10 @@ impl SimulatedDisk {
     }
 
     /// The disk answers again, whatever it was told to do.
-    pub(super) fn heal(&self) {
+    pub(crate) fn heal(&self) {
         let mut state = self.0.lock();
         (state.room, state.life, state.failing_syncs) = (None, None, 0);
+        (state.bad, state.length_max) = (Vec::new(), None);
     }
 
     /// So many bytes more can be written; none: as many as one likes.
@@ -90,8 +95,18 @@ impl SimulatedDisk {
     }
 
     /// The next syncs fail.
-    pub(super) fn fail_syncs(&self, count: u32) {
+    pub(crate) fn fail_syncs(&self, count: u32) {
         self.0.lock().failing_syncs = count;
+    }
+
+    /// Reads of whatever has these bytes in it fail, so many times.
+    pub(crate) fn fail_reads(&self, bytes: &str, count: u32) {
+        self.0.lock().bad.push((bytes.as_bytes().to_vec(), count));
+    }
+
+    /// No file may be longer than that.
+    pub(super) fn limit_files(&self, bytes: u64) {
+        self.0.lock().length_max = Some(bytes);
     }
 
     pub(super) fn names(&self) -> Vec<String> {
@@ -216,16 +231,26 @@ impl DiskFile for SimulatedFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let state = self.disk.0.lock();
+        let mut state = self.disk.0.lock();
         let start = usize::try_from(offset).unwrap();
         let bytes = state.files[self.file].bytes.get(start..start + buffer.len());
         buffer.copy_from_slice(bytes.ok_or(ErrorKind::UnexpectedEof)?);
-        Ok(())
+        let has = |bad: &[u8]| buffer.windows(bad.len()).any(|own| own == bad);
+        match state.bad.iter_mut().find(|(bad, count)| *count > 0 && has(bad)) {
+            Some((_, count)) => {
+                *count -= 1;
+                Err(io::Error::from_raw_os_error(5))
+            }
+            None => Ok(()),
+        }
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.0.lock();
         state.live()?;
+        if state.length_max.is_some_and(|max| offset + bytes.len() as u64 > max) {
+            return Err(ErrorKind::FileTooLarge.into());
+        }
         let offset = usize::try_from(offset).unwrap();
         let length = state.files[self.file].bytes.len();
         let grown = ((offset + bytes.len()).saturating_sub(length)) as u64;

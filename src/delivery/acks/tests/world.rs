@@ -17,6 +17,7 @@ use crate::delivery::acks::{NotAccepted, Publisher, Subscription};
 use crate::delivery::{Delivery, DeliveryError, Keeping, event_from_json};
 use crate::model::{Audience, Caller, Envelope, MessageId, TransportKind};
 use crate::protocol::Protocol;
+use crate::store::tests::{SimulatedDisk, open_on};
 use crate::store::{
     self, ClientKey, Counts, DeadFilter, DeadLetter, Identity, LocalStore, SessionKey,
 };
@@ -94,6 +95,16 @@ impl World {
         let now = store::Moment::default();
         let store = LocalStore::open(plan.store.clone(), metrics, now).unwrap();
         (Self::begin(plan, Arc::new(store)), Folder(folder))
+    }
+
+    /// A node whose store is on a disk that may fail.
+    pub(super) async fn on_disk(mut plan: Plan) -> (Self, SimulatedDisk) {
+        let disk = SimulatedDisk::default();
+        plan.store.mode = store::Mode::Embedded;
+        (plan.store.reserve_mib, plan.store.inline_bytes_max) = (0, 0);
+        let metrics = store::Metrics::new(&prometheus::Registry::new()).unwrap();
+        let store = open_on(&disk, plan.store.clone(), metrics);
+        (Self::on(plan, Arc::new(store)).await, disk)
     }
 
     /// The gateway stops where it stands, and begins again with what its store knows.
