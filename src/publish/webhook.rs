@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::config::Config;
 use crate::auth::{Tenant, WebhookTarget};
-use crate::delivery::{Delivery, Ended, Moment, PairStatus};
+use crate::delivery::{Delivery, Ended, Moment, NotAccepted, PairStatus};
 use line::Line;
 
 pub use metrics::WebhookMetrics;
@@ -29,6 +29,7 @@ pub use metrics::WebhookMetrics;
 /// The webhooks of all tenants that have one.
 pub struct Webhooks {
     lines: HashMap<Tenant, Arc<Line>>,
+    metrics: WebhookMetrics,
     /// When a pair ended last, by the store's clock; 0: none has.
     last_ended: AtomicU64,
 }
@@ -48,7 +49,7 @@ impl Webhooks {
             (tenant, Line::new(target, delivery.clone(), config, metrics.clone()))
         };
         let lines: HashMap<_, _> = targets.into_iter().map(line).collect();
-        let own = Arc::new(Self { lines, last_ended: AtomicU64::new(0) });
+        let own = Arc::new(Self { lines, metrics: metrics.clone(), last_ended: AtomicU64::new(0) });
         // Weak, because the lines hold the delivery that holds this.
         let (ear, clock) = (Arc::downgrade(&own), Arc::downgrade(delivery));
         delivery.on_ended(Arc::new(move |ended| {
@@ -60,6 +61,26 @@ impl Webhooks {
             tasks.spawn(line.clone().run(stop.clone()));
         }
         own
+    }
+
+    /// Forgets how far the webhooks had come that are not configured any more, so that nothing is
+    /// kept for them for ever. One that is configured again later begins anew.
+    pub async fn forget_others(self: Arc<Self>, delivery: Arc<Delivery>) {
+        let own = self.lines.keys().map(Tenant::as_str);
+        match delivery.forget_bookmarks(own).await {
+            Ok(gone) if gone.is_empty() => {}
+            Ok(gone) => {
+                self.metrics.forgotten.inc_by(gone.len() as u64);
+                tracing::info!(
+                    count = gone.len(),
+                    tenants = ?gone,
+                    "what was kept for webhooks that are not configured any more is forgotten"
+                );
+            }
+            Err(NotAccepted::NotConfigured) => {}
+            // The next start does it.
+            Err(error) => tracing::warn!(%error, "stale webhooks are not forgotten"),
+        }
     }
 
     /// When a pair ended last on this node since it started.

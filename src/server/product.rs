@@ -137,6 +137,7 @@ pub(super) fn build(
         &server.tasks,
         &server.stop,
     );
+    server.tasks.spawn(webhooks.clone().forget_others(server.delivery().clone()));
     let ended = webhooks.clone();
     let routes = publish::router(Publish {
         delivery: server.delivery().clone(),
@@ -220,13 +221,20 @@ fn failed(error: &AnyError) -> ExitCode {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Nobody waits for it. That it is heard of keeps it from ending the process.
+    _file_too_long: Signal,
 }
+
+/// SIGXFSZ: a file may not grow beyond a limit (`ulimit -f`). For whoever writes it is an error like
+/// that of a full disk.
+const FILE_TOO_LONG: SignalKind = SignalKind::from_raw(25);
 
 impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _file_too_long: signal(FILE_TOO_LONG)?,
         })
     }
 

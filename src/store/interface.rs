@@ -217,6 +217,10 @@ pub trait Store: Send + Sync + 'static {
     /// one that is farthest back goes.
     fn keep_bookmark(&self, reader: Arc<str>, place: Moment) -> Answer<()>;
 
+    /// Forgets how far all other readers have come, and what only they would have told. Answers who
+    /// they were.
+    fn forget_bookmarks(&self, but: Vec<Arc<str>>) -> Answer<Vec<Arc<str>>>;
+
     /// How far a reader has come.
     fn bookmark(&self, reader: Arc<str>) -> Answer<Option<Moment>>;
 

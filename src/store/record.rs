@@ -110,6 +110,10 @@ pub(super) enum Record {
         reader: Arc<str>,
         place: Moment,
     },
+    /// Nobody reads for this reader any more.
+    Unread {
+        reader: Arc<str>,
+    },
     /// A death whose dead letter is gone, and which a reader of ends may not have told.
     Death(Box<DeathRecord>),
     /// Who a subscriber was that is gone, and that receipts name.

@@ -6,6 +6,7 @@ mod dead_letters;
 mod deaths;
 mod disk;
 mod files;
+mod full;
 mod layouts;
 mod messages;
 mod model;

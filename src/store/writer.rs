@@ -248,7 +248,10 @@ impl Writer {
         self.shared.metrics.commit_failures.inc();
         let is_full = matches!(
             error.kind(),
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            // No room on the disk, for this user, or for a file of this length: room may come.
+            std::io::ErrorKind::StorageFull
+                | std::io::ErrorKind::QuotaExceeded
+                | std::io::ErrorKind::FileTooLarge
         );
         let error = if is_full {
             StoreError::DiskFull

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
-use conduit_realtime::delivery::Reason;
-use conduit_realtime::store::Store;
+use conduit_realtime::delivery::{Attempt, Reason};
+use conduit_realtime::store::{Spent, Store};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -52,6 +52,33 @@ async fn dead_letters_and_expired_messages_are_listed_for_admins() {
         (&json!("News"), &json!("News"))
     );
     assert_eq!(messages[1]["deadLetterReason"], "Message expired");
+    assert_eq!(messages[1]["deliveryAttempts"], 0, "it was never sent");
+}
+
+#[tokio::test]
+async fn the_attempts_are_all_counted_of_the_dead_and_of_the_expired() {
+    let world = World::new();
+    let a = world.subscriber("a").await;
+    world.accepted("dies").await;
+    let answer = world.publish(&with(message("expires"), "expiresAt", soon())).await;
+    assert_eq!(answer.status, 202);
+    let attempt = || Attempt { at: now(), error: "No answer in time.".into() };
+    for (id, count) in [("dies", 29), ("expires", 20)] {
+        let seq = world.store.receipts(id.into(), None).await.unwrap()[0].seq;
+        let attempts = (0..count).map(|_| (seq, attempt(), Spent::default())).collect();
+        world.store.note_attempts(a, attempts).await.unwrap();
+    }
+    world.die(a, "dies", Reason::TimedOut).await;
+    let path = format!("{QUEUE}/deadletter");
+    eventually("both are listed", || async { world.get(ADMIN, &path).await.json["count"] == 2 })
+        .await;
+    let messages = world.get(BOSS, &path).await.json["messages"].clone();
+    let attempts = |n: usize| messages[n]["deliveryAttempts"].clone();
+    assert_eq!((attempts(0), attempts(1)), (json!(30), json!(20)));
+    let letters = world.get(BOSS, "/api/v1/admin/dead-letters/messages/dies").await.json;
+    let letter = &letters["deadLetters"][0];
+    assert_eq!((&letter["attemptsMade"], &letter["attemptsLeftOut"]), (&json!(30), &json!(14)));
+    assert_eq!(letter["attempts"].as_array().unwrap().len(), 16);
 }
 
 #[tokio::test]

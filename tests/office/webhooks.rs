@@ -253,3 +253,23 @@ async fn a_death_is_told_also_when_its_letter_is_gone_by_then() {
     let told: u64 = receiver.events().iter().filter_map(|event| event["count"].as_u64()).sum();
     assert_eq!(told, 4, "{:#?}", receiver.events());
 }
+
+#[tokio::test]
+async fn of_a_webhook_that_is_not_configured_any_more_nothing_is_kept_and_that_is_counted() {
+    let (_receiver, url) = Receiver::start(&[]).await;
+    let world = World::with(settings(&url, &[]));
+    let bookmark = |name: &'static str| {
+        let store = &world.store;
+        async move { store.bookmark(name.into()).await.unwrap() }
+    };
+    for name in ["billing", "gone"] {
+        world.store.keep_bookmark(name.into(), now()).await.unwrap();
+    }
+    world.webhooks.clone().forget_others(world.delivery.clone()).await;
+    assert!(bookmark("billing").await.is_some());
+    assert_eq!(bookmark("gone").await, None);
+    let families = world.registry.gather();
+    let forgotten = "publish_webhook_bookmarks_forgotten_total";
+    let family = families.iter().find(|family| family.name() == forgotten).unwrap();
+    assert_eq!(family.get_metric()[0].get_counter().get_value(), 1.0);
+}

@@ -42,6 +42,7 @@ pub(crate) struct World {
     pub(crate) seen: Arc<Seen>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    pub(crate) webhooks: Arc<Webhooks>,
 }
 
 /// What the rooms above have been told is published.
@@ -126,7 +127,7 @@ impl World {
                 virtual_key(1, CLIENT, false),
                 virtual_key(2, ADMIN, true),
             ])),
-            webhooks,
+            webhooks: webhooks.clone(),
             config: settings.publish,
             door: Door::default(),
             observer: Some(seen.clone()),
@@ -134,7 +135,7 @@ impl World {
             bench: false,
             metrics: publish::Metrics::new(&registry, ["tasks", "news"]).unwrap(),
         });
-        Self { router, store, delivery, registry, seen, stop, tasks }
+        Self { router, store, delivery, registry, seen, stop, tasks, webhooks }
     }
 
     /// Somebody who is owed what goes to all of the hub `tasks`, without a connection.

@@ -1,5 +1,7 @@
 //! What the back office asks the store: settled messages in order, and how far it has told of them.
 
+use std::sync::Arc;
+
 use super::NotAccepted;
 use crate::delivery::breaker::BreakerState;
 use crate::delivery::outlet::Delivery;
@@ -67,6 +69,15 @@ impl Delivery {
     /// How far a reader has come; none when it never said so, or too long ago.
     pub async fn bookmark(&self, reader: &str) -> Result<Option<Moment>, NotAccepted> {
         Ok(self.kept()?.store.bookmark(reader.into()).await?)
+    }
+
+    /// Forgets all readers but these. Answers who they were.
+    pub async fn forget_bookmarks(
+        &self,
+        but: impl Iterator<Item = &str>,
+    ) -> Result<Vec<Arc<str>>, NotAccepted> {
+        let but = but.map(Arc::from).collect();
+        Ok(self.kept()?.store.forget_bookmarks(but).await?)
     }
 
     /// A reader has come so far.

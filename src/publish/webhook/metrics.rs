@@ -11,6 +11,7 @@ pub struct WebhookMetrics {
     pub(super) failures: IntCounter,
     pub(super) events: IntCounter,
     pub(super) overflows: IntCounter,
+    pub(super) forgotten: IntCounter,
     pub(super) waiting: IntGauge,
 }
 
@@ -26,6 +27,7 @@ impl WebhookMetrics {
             failures: counter("failures", "Calls of webhooks that failed")?,
             events: counter("events", "Events that were told")?,
             overflows: counter("overflows", "Times a backlog was full; it is read again later")?,
+            forgotten: counter("bookmarks_forgotten", "Tenants whose webhook is no more")?,
             waiting: counting.gauge("publish_webhook_waiting", "Events that wait to be told")?,
         })
     }

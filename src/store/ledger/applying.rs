@@ -66,6 +66,7 @@ impl Ledger {
                 self.snapshots.insert((task, snapshot, at), self.segment, &self.config);
             }
             Record::Bookmark { reader, place } => self.bookmarked(reader, place),
+            Record::Unread { reader } => self.forget_bookmark(&reader),
             Record::Death(death) => self.deaths.insert(*death),
             Record::Former { subscriber, identity } => {
                 self.former.insert(subscriber, identity, 0);

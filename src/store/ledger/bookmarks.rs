@@ -48,6 +48,23 @@ impl Ledger {
         }
     }
 
+    /// Forgets the readers that are not among these. Answers which they were.
+    pub(in crate::store) fn forget_bookmarks(&mut self, but: &[Arc<str>]) -> Vec<Arc<str>> {
+        let others = self.bookmarks.0.keys().filter(|reader| !but.contains(reader));
+        let mut gone: Vec<Arc<str>> = others.cloned().collect();
+        gone.sort_unstable();
+        for reader in &gone {
+            self.say(Record::Unread { reader: reader.clone() });
+        }
+        gone
+    }
+
+    /// With what only this reader would have told.
+    pub(super) fn forget_bookmark(&mut self, reader: &str) {
+        self.bookmarks.0.remove(reader);
+        self.deaths.told(reader, Moment(u64::MAX));
+    }
+
     pub(in crate::store) fn bookmark(&self, reader: &str) -> Option<Moment> {
         self.bookmarks.0.get(reader).copied()
     }

@@ -269,6 +269,10 @@ impl Store for LocalStore {
         self.change(move |ledger| ledger.keep_bookmark(reader, place))
     }
 
+    fn forget_bookmarks(&self, but: Vec<Arc<str>>) -> Answer<Vec<Arc<str>>> {
+        self.change(move |ledger| ledger.forget_bookmarks(&but))
+    }
+
     fn bookmark(&self, reader: Arc<str>) -> Answer<Option<Moment>> {
         self.read(|ledger| ledger.bookmark(&reader))
     }

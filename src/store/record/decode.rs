@@ -59,6 +59,7 @@ pub(in crate::store) fn decode(layout: u8, kind: u8, bytes: &[u8]) -> Option<Rec
         19 => Record::Mended,
         20 => Record::Bookmark { reader: r.shared()?, place: r.moment()? },
         22 => Record::Former { subscriber: subscriber(r)?, identity: identity(r)? },
+        23 => Record::Unread { reader: r.shared()? },
         21 => Record::Death(Box::new(death(r)?)),
         18 => Record::Attempted {
             seq: seq(r)?,

@@ -71,6 +71,10 @@ pub(in crate::store) fn encode(record: &Record, out: &mut Vec<u8>) -> u8 {
         }
         Record::Snapshot { task, snapshot, at } => snapshot_to(&mut w, task, snapshot, *at),
         Record::Bookmark { reader, place } => bookmark_to(&mut w, reader, *place),
+        Record::Unread { reader } => {
+            w.text(reader);
+            23
+        }
         Record::Closed => 17,
         Record::Mended => 19,
     }

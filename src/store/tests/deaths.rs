@@ -68,3 +68,38 @@ fn a_death_that_is_to_be_told_survives_the_file_in_which_it_was_written() {
     world.cut(3);
     assert_eq!(told(&world, start), [("m".to_owned(), a, Reason::Nacked)]);
 }
+
+#[test]
+fn of_a_reader_that_is_no_more_nothing_is_kept() {
+    with_each_store(|world| {
+        let start = world.now;
+        let a = world.session("u", "tab", "c");
+        for reader in ["billing", "other", "third"] {
+            world.wait(world.store.keep_bookmark(reader.into(), start));
+        }
+        die(world, a, world.publish("m", Audience::all()).seq, Reason::Nacked);
+        world.wait(world.store.purge(all(), 9, world.now));
+        let own = ["billing".into(), "third".into()];
+        let gone = world.wait(world.store.forget_bookmarks(own.to_vec()));
+        assert_eq!(gone, ["other".into()]);
+        let is_known = |reader: &str| world.wait(world.store.bookmark(reader.into())).is_some();
+        assert_eq!(["billing", "other", "third"].map(is_known), [true, false, true]);
+        assert_eq!(told(world, start).len(), 1);
+        let gone = world.wait(world.store.forget_bookmarks(Vec::new()));
+        assert_eq!(gone, ["billing".into(), "third".into()]);
+        assert_eq!(told(world, start), [], "nobody else would tell of it");
+    });
+}
+
+#[test]
+fn a_reader_that_is_no_more_is_not_remembered_after_a_restart() {
+    let mut world = World::on(SimulatedDisk::default(), small());
+    for reader in ["billing", "other"] {
+        world.wait(world.store.keep_bookmark(reader.into(), world.now));
+    }
+    world.wait(world.store.forget_bookmarks(vec!["billing".into()]));
+    world.cut(4);
+    world.restart();
+    assert_eq!(world.wait(world.store.bookmark("other".into())), None);
+    assert_eq!(world.wait(world.store.bookmark("billing".into())), Some(world.now));
+}

@@ -27,10 +27,10 @@ struct State {
     life: Option<u64>,
     /// Syncs that fail from now on.
     failing_syncs: u32,
+    /// What a write beyond the room says.
+    full: Option<ErrorKind>,
     /// Bytes that cannot be read, so many times.
     bad: Vec<(Vec<u8>, u32)>,
-    /// How long a file may be.
-    length_max: Option<u64>,
 }
 
 #[derive(Clone, Default)]
@@ -81,7 +81,7 @@ impl SimulatedDisk {
     pub(crate) fn heal(&self) {
         let mut state = self.0.lock();
         (state.room, state.life, state.failing_syncs) = (None, None, 0);
-        (state.bad, state.length_max) = (Vec::new(), None);
+        state.bad = Vec::new();
     }
 
     /// So many bytes more can be written; none: as many as one likes.
@@ -104,9 +104,9 @@ impl SimulatedDisk {
         self.0.lock().bad.push((bytes.as_bytes().to_vec(), count));
     }
 
-    /// No file may be longer than that.
-    pub(super) fn limit_files(&self, bytes: u64) {
-        self.0.lock().length_max = Some(bytes);
+    /// What is said when there is no room, in the place of `StorageFull`.
+    pub(super) fn say_when_full(&self, kind: ErrorKind) {
+        self.0.lock().full = Some(kind);
     }
 
     pub(super) fn names(&self) -> Vec<String> {
@@ -248,9 +248,6 @@ impl DiskFile for SimulatedFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.0.lock();
         state.live()?;
-        if state.length_max.is_some_and(|max| offset + bytes.len() as u64 > max) {
-            return Err(ErrorKind::FileTooLarge.into());
-        }
         let offset = usize::try_from(offset).unwrap();
         let length = state.files[self.file].bytes.len();
         let grown = ((offset + bytes.len()).saturating_sub(length)) as u64;
@@ -263,7 +260,8 @@ impl DiskFile for SimulatedFile {
         let file = &mut state.files[self.file];
         put(&mut file.bytes, offset, &bytes[..taken]);
         file.pending.push(Change::Write(offset, bytes[..taken].to_vec()));
-        if fits { Ok(()) } else { Err(ErrorKind::StorageFull.into()) }
+        let full = state.full.unwrap_or(ErrorKind::StorageFull);
+        if fits { Ok(()) } else { Err(full.into()) }
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {

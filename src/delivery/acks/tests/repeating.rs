@@ -232,3 +232,26 @@ async fn what_a_client_put_off_holds_nothing_else_back() {
     world.publish("m5").await;
     assert_eq!(client.got().await[4..], ["m5"]);
 }
+
+/// Conduit's list shows how often an expired message was sent, also when nobody had said no yet.
+#[tokio::test(start_paused = true)]
+async fn a_frame_without_an_answer_when_its_message_expires_was_an_attempt() {
+    let world = World::new().await;
+    let client = world.client("a").await;
+    let in_time = |seconds| {
+        Some(std::time::SystemTime::from(world.acks().now()) + Duration::from_secs(seconds))
+    };
+    for (id, seconds) in [("sent", 5), ("refused", 6)] {
+        let mut message = world.message(id, "[{}]");
+        message.envelope.expires_at = in_time(seconds);
+        world.send(message).await.unwrap();
+    }
+    assert_eq!(client.got().await, ["sent", "refused"]);
+    // A no that comes when its time is over, and before anybody has looked.
+    assert!(client.subscription.nack("refused", Some("no"), Some(Duration::from_secs(60))));
+    seconds(10).await;
+    assert_eq!(world.pairs().await.expired, 2);
+    let expired = world.delivery.expired(9).await.unwrap();
+    let tries: Vec<u32> = expired.iter().map(|receipt| receipt.tries_of_expired).collect();
+    assert_eq!(tries, [1, 1]);
+}
