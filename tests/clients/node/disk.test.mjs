@@ -10,9 +10,11 @@ const STORE = "segment_mib = 4";
 const DELIVERY = "retry_attempts_max = 0\nbreaker_open_ms = 1000";
 const PATIENT = "exec \"$@\"";
 const LOGS = [
-  ["its log is somewhere else", PATIENT],
+  ["its log is somewhere else", PATIENT, true],
   // What cannot be written cannot be told either; once that ended the store's thread.
-  ["its log cannot be written either", `${PATIENT} 2> /dev/full`],
+  ["its log cannot be written either", `${PATIENT} 2> /dev/full`, true],
+  // The signal that goes with it must not end the process either.
+  ["a limit keeps its files from growing", PATIENT, false],
 ];
 
 const health = async (server) => (await operator(server, "GET", "/api/v1/admin/store")).json;
@@ -21,9 +23,9 @@ const offer = (server, messageId) => publish(server, "tasks", {
 });
 
 describe("a full disk", { concurrency: 2 }, () => {
-  for (const [where, script] of LOGS) {
+  for (const [where, script, mount] of LOGS) {
     test(`refuses what is new with 503, settles what was accepted, and is forgotten when it has room: ${where}`, { timeout: 120_000 }, async (t) => {
-      const disk = Disk.prepare(t);
+      const disk = Disk.prepare(t, { mount });
       const settings = { folder: disk.folder, store: STORE, delivery: DELIVERY, ttl: 60, patience: 60_000, command: ["sh", "-c", script, "sh"] };
       const server = await office(t, settings);
       const { pid } = server.program.child;
@@ -44,7 +46,8 @@ describe("a full disk", { concurrency: 2 }, () => {
       }, "new messages are refused", 30_000);
       assert.deepEqual([refused.status, refused.json.code], [503, "store_unavailable"], refused.text);
       assert.ok(Number(refused.headers.get("retry-after")) > 0);
-      assert.notDeepEqual(await health(server), sound, "operators see it");
+      const { diskFull, failing } = await health(server);
+      assert.deepEqual([diskFull, failing], [true, null], "operators see it");
 
       const ordinary = await publish(server, "tasks", { audience: { all: true }, target: "Small", arguments: [] });
       assert.equal(ordinary.status, 202, "what is not kept needs no disk");
