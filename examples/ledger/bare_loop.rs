@@ -148,11 +148,14 @@ impl Loop {
     fn serve(&mut self, place: usize, is_readable: bool) -> Result<(), Problem> {
         let member = &mut self.members[place];
         member.flush()?;
-        while is_readable {
+        if !is_readable {
+            return Ok(());
+        }
+        loop {
             let read = match member.stream.read(&mut self.buffer) {
                 Ok(0) => return Err("the server closed it".into()),
                 Ok(read) => read,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error.into()),
             };
             let owed_before = !member.handled.is_empty();
@@ -162,10 +165,9 @@ impl Loop {
             }
             // A read that does not fill the buffer has emptied the socket; what comes later is news.
             if read < self.buffer.len() {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
     }
 }
 
