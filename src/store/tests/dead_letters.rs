@@ -1,10 +1,12 @@
 //! Dead letters: kept with everything that is known, sent again, thrown away, all counted.
 
-use super::world::{World, content, message, small, with_each, with_each_store};
+use std::sync::Arc;
+
+use super::world::{World, content, message, metrics, small, with_each, with_each_store};
 use crate::model::{Audience, HubName, MessageId, Tenant};
 use crate::store::{
-    Attempt, BadRequeue, Config, DeadFilter, DeadKey, MessageSeq, NewMessage, Outcome, PairStatus,
-    Reason, Settle, Spent, SubscriberId, Target, Which,
+    Attempt, BadRequeue, Config, DeadFilter, DeadKey, LocalStore, MessageSeq, NewMessage, Outcome,
+    PairStatus, Reason, Settle, Spent, SubscriberId, Target, Which,
 };
 
 pub(super) fn die(world: &World, subscriber: SubscriberId, seq: MessageSeq, reason: Reason) {
@@ -111,6 +113,33 @@ fn letters_of_listed_messages_come_in_order_of_acceptance_whatever_the_order_of_
         let narrowed = DeadFilter { subscriber, ..filter };
         assert_eq!(world.wait(world.store.purge(narrowed, 9, world.now)).len(), 2);
     });
+}
+
+#[test]
+fn letters_of_listed_messages_are_found_without_a_look_at_any_other() {
+    let store = Arc::new(LocalStore::in_memory(small(), metrics()));
+    let world = World::of(store.clone(), None, small());
+    let (a, b) = (world.stock("u", "c1"), world.stock("v", "c2"));
+    for n in 0..50 {
+        let seq = world.publish(&format!("m{n}"), Audience::all()).seq;
+        die(&world, a, seq, Reason::TimedOut);
+        die(&world, b, seq, Reason::Nacked);
+    }
+    let looked_at = |filter: &DeadFilter| {
+        let ledger = store.shared.ledger.lock();
+        ledger.candidates(filter, None).count()
+    };
+    let listed = |ids: &[&str]| DeadFilter {
+        ids: Some(ids.iter().map(|id| MessageId::from(*id)).collect()),
+        ..all()
+    };
+    assert_eq!(looked_at(&all()), 100);
+    assert_eq!(looked_at(&listed(&["m7"])), 2);
+    assert_eq!(looked_at(&listed(&["m7", "nosuch", "m49", "m7"])), 4);
+    assert_eq!(looked_at(&listed(&["nosuch"])), 0);
+    let (after, same) = (Some(DeadKey { seq: MessageSeq(40), subscriber: b }), all());
+    assert_eq!(looked_at(&DeadFilter { after, ..same }), 20, "a page begins where one ended");
+    assert_eq!(looked_at(&DeadFilter { after, ..listed(&["m7", "m49"]) }), 2);
 }
 
 /// 20 letters of one message of a megabyte are not 20 megabytes in memory, and their answer has an

@@ -1,11 +1,17 @@
 //! A breaker for each destination.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
 use super::world::{Plan, World, seconds, turn};
 use crate::delivery::acks::answering::Word;
 use crate::delivery::acks::courier::Errands;
 use crate::delivery::acks::sending::Page;
 use crate::delivery::acks::{Config, Destination};
 use crate::delivery::{BreakerState, Force};
+use crate::protocol::Event;
 
 /// Three failures open it; its time is longer than a repeat's.
 fn plan() -> Plan {
@@ -110,6 +116,28 @@ async fn an_operator_stops_acceptance_without_touching_what_is_owed() {
     assert!(client.ack("m1").await);
     world.delivery.force_breaker(Destination::Store, Force::Auto);
     assert!(world.send(world.message("m2", "[]")).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_refused_for_itself_leaves_the_stores_probe_to_the_next() {
+    let world = World::with(plan()).await;
+    let acks = world.acks();
+    for _ in 0..3 {
+        acks.store_breaker.lock().failed(Instant::now(), &acks.policy.breaker);
+    }
+    let waits = world.send(world.message("m1", "[]")).await.unwrap_err();
+    assert_eq!(waits.name(), "store_breaker_open");
+    seconds(61).await;
+    // Keys that are no texts: JSON has no such thing.
+    let mut nothing = world.message("m1", "[]");
+    let impossible = BTreeMap::from([(vec![1], 2)]);
+    nothing.envelope.event = Arc::new(Event::new("News", (impossible,)));
+    assert_eq!(world.send(nothing).await.unwrap_err().name(), "not_encodable");
+    let mut nowhere = world.message("m1", "[]");
+    nowhere.envelope.hub = "another".into();
+    assert_eq!(world.send(nowhere).await.unwrap_err().name(), "unknown_hub");
+    assert!(world.send(world.message("m1", "[]")).await.is_ok(), "this one probes");
+    assert_eq!(world.delivery.breakers().unwrap().store, BreakerState::Closed);
 }
 
 #[tokio::test(start_paused = true)]

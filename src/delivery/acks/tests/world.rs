@@ -19,6 +19,7 @@ use crate::model::{Audience, Caller, Envelope, MessageId, TransportKind};
 use crate::protocol::Protocol;
 use crate::store::{
     self, ClientKey, Counts, DeadFilter, DeadLetter, Identity, LocalStore, SessionKey,
+    SimulatedDisk,
 };
 
 /// What a test wants to be different.
@@ -94,6 +95,13 @@ impl World {
         let now = store::Moment::default();
         let store = LocalStore::open(plan.store.clone(), metrics, now).unwrap();
         (Self::begin(plan, Arc::new(store)), Folder(folder))
+    }
+
+    /// A node whose store is on a disk that does what the test wants.
+    pub(super) async fn on_disk(mut plan: Plan, disk: &SimulatedDisk) -> Self {
+        (plan.store.mode, plan.store.reserve_mib) = (store::Mode::Embedded, 0);
+        let store = disk.store(&plan.store, store::Moment::default());
+        Self::on(plan, Arc::new(store)).await
     }
 
     /// The gateway stops where it stands, and begins again with what its store knows.
