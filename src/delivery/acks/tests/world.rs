@@ -9,8 +9,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::socket::{Silent, Socket};
 use crate::backplane::InProcess;
+use crate::connections::tests_support::{Silent, Socket};
 use crate::connections::{self, Connection, Connections, NewConnection, Outlet, Pipe, Settings};
 use crate::delivery::acks::{self, AcceptedReceipt, AckMode, Acknowledged, Acks, HubAcks};
 use crate::delivery::acks::{NotAccepted, Publisher, Subscription};
