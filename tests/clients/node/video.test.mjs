@@ -1,19 +1,17 @@
 // The enhanced-video hub, with the stock client as it is: no ?acks=, no client id.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { connect, hear, WAYS, WEBSOCKETS_JSON } from "./support/client.mjs";
 import { call, publish } from "./support/http.mjs";
 import { CLIENT, office, OTHER_CLIENT, receipt } from "./support/office.mjs";
+import { together } from "./support/server.mjs";
 import { eventually, within } from "./support/wait.mjs";
 
 const HUB = "enhanced-video-generation";
 const REFUSED = "An unexpected error occurred invoking 'SubscribeToTask' on the server. HubException: Unauthorized access to task";
 const BASE = ["correlationId", "expiresAt", "isCritical", "isExpired", "messageId", "messageType", "priority", "retryCount", "timestamp"];
 
-const cleanings = [];
-let server;
-before(async () => { server = await office({ after: (clean) => cleanings.push(clean) }, { patience: 10_000 }); });
-after(async () => { for (const clean of cleanings) await clean(); });
+const server = together((t) => office(t, { patience: 10_000 }));
 
 const viewer = (t, way = WEBSOCKETS_JSON, key = CLIENT) => connect(t, `${server.url}/hubs/${HUB}`, way, { key });
 
