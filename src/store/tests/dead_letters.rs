@@ -71,17 +71,8 @@ fn a_list_is_filtered_and_comes_in_pages() {
         assert_eq!(found(DeadFilter { hub: Some(HubName::from("x")), ..all() }).letters.len(), 0);
         let tenant = Some(Tenant::from("billing"));
         assert_eq!(found(DeadFilter { tenant, ..all() }).letters.len(), 6);
-        let mut pages = Vec::new();
-        let mut after = None;
-        loop {
-            let page = world.wait(world.store.dead_letters(all(), after, 4));
-            pages.push(page.letters.len());
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        assert_eq!(pages, [4, 2]);
+        let pages = world.dead_in_pages(&all(), 4);
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
     });
 }
 
@@ -96,15 +87,8 @@ fn letters_of_listed_messages_come_in_order_of_acceptance_whatever_the_order_of_
         }
         let ids = ["m2", "nosuch", "m0", "m2"].map(MessageId::from);
         let filter = DeadFilter { ids: Some(ids.into()), ..all() };
-        let (mut found, mut after) = (Vec::new(), None);
-        loop {
-            let page = world.wait(world.store.dead_letters(filter.clone(), after, 1));
-            found.extend(page.letters.iter().map(|own| (own.id.to_string(), own.key.subscriber)));
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
+        let letters = world.dead_in_pages(&filter, 1).into_iter().flatten();
+        let found: Vec<_> = letters.map(|own| (own.id.to_string(), own.key.subscriber)).collect();
         let expected = [("m0", a), ("m0", b), ("m2", a), ("m2", b)];
         assert_eq!(found, expected.map(|(id, own)| (id.to_owned(), own)));
         let (after, subscriber) = (Some(DeadKey { seq: MessageSeq(9), subscriber: b }), Some(a));

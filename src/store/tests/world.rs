@@ -241,6 +241,18 @@ impl World {
         self.wait(self.store.dead_letters(DeadFilter::default(), None, 1_000)).letters
     }
 
+    pub(super) fn dead_in_pages(&self, filter: &DeadFilter, limit: usize) -> Vec<Vec<DeadLetter>> {
+        let (mut pages, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.wait(self.store.dead_letters(filter.clone(), after, limit));
+            pages.push(page.letters);
+            after = page.next;
+            if after.is_none() {
+                return pages;
+            }
+        }
+    }
+
     /// All of them, with what they say.
     pub(super) fn whole_letters(&self) -> Vec<WholeLetter> {
         self.pages_of_letters().into_iter().flatten().collect()

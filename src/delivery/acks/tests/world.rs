@@ -334,6 +334,15 @@ impl Client {
         self.subscription.ack(id).await.unwrap()
     }
 
+    /// It wants `m1` again in a second; `m2` comes meanwhile.
+    pub(super) async fn refuses_until_another_has_come(&self, world: &World) {
+        world.publish("m1").await;
+        turn().await;
+        self.subscription.nack("m1", None, Some(Duration::from_secs(1)));
+        world.publish("m2").await;
+        seconds(2).await;
+    }
+
     /// Whether memory is taken for what is under way to it.
     pub(super) fn has_work(&self) -> bool {
         self.subscription.courier.desk.lock().has_work()
