@@ -160,7 +160,10 @@ async fn who_joins_its_group_again_while_the_store_fails_stays_in_it() {
     assert!(is_there("g").await, "where it was it stays");
     assert!(!is_there("new").await, "and nothing is promised that was not kept");
     world.ordinary("News").await;
-    while client.got().await != ["News"] {
-        turn().await;
-    }
+    let comes = async {
+        while client.got().await != ["News"] {
+            turn().await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), comes).await.is_ok());
 }
