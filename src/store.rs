@@ -39,7 +39,7 @@ mod writer;
 
 mod metrics;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 pub use config::{Config, Mode};
 pub use dead_letter::{
@@ -58,3 +58,5 @@ pub use metrics::Metrics;
 pub use names::{BadClientId, ClientKey, Identity, MessageSeq, Moment, SessionKey, SubscriberId};
 pub use receipt::{Counts, PairReceipt, Receipt, Stats, Totals};
 pub use session::{Departed, Joined, Moved, Open, Opened};
+#[cfg(test)]
+pub(crate) use tests::disk::SimulatedDisk;

@@ -11,7 +11,6 @@ mod modes;
 mod order;
 mod publishing;
 mod repeating;
-mod socket;
 mod stock;
 mod trouble;
 mod unread;

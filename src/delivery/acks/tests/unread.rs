@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use super::world::{Client, Plan, World, turn};
 use crate::delivery::acks::{Config, DeliveryOrder};
-use crate::store::tests::SimulatedDisk;
-use crate::store::{PairStatus, Reason, Which};
+use crate::store::{PairStatus, Reason, SimulatedDisk, Which};
 
 /// Waits are short, and real: the store has a thread of its own.
 fn plan(order: DeliveryOrder) -> Plan {
     let config = Config { backoff_ms_min: 4, backoff_ms_max: 20, ..Config::default() };
     let mut plan = Plan { config, ..Plan::default() };
     plan.hub.order = order;
+    plan.store.inline_bytes_max = 0;
     plan
 }
 
 /// A client comes back, and is owed as many messages as that.
 async fn owed(plan: Plan, count: usize) -> (World, SimulatedDisk) {
-    let (world, disk) = World::on_disk(plan).await;
+    let disk = SimulatedDisk::default();
+    let world = World::on_disk(plan, &disk).await;
     world.client("a").await.leave(&world).await;
     for n in 0..count {
         let text = format!("[{{\"text\":\"text-{n}\"}}]");
