@@ -61,4 +61,26 @@ impl End {
             Self::Stopping => "stopping",
         }
     }
+
+    /// Whether the transport failed, or the client vanished without a word. Nobody wanted such an
+    /// end; a close frame, a Close, a DELETE, the end of a credential are somebody's will.
+    pub fn is_transport_failure(&self) -> bool {
+        match self {
+            Self::Lost
+            | Self::SendTimedOut
+            | Self::ClientTimedOut
+            | Self::Stale
+            | Self::NotResumed => true,
+            Self::ClientLeft
+            | Self::ClientClosed
+            | Self::ClientFault
+            | Self::HandshakeRefused
+            | Self::Unwelcome
+            | Self::HandshakeTimedOut
+            | Self::TooSlow
+            | Self::Expired
+            | Self::Asked { .. }
+            | Self::Stopping => false,
+        }
+    }
 }

@@ -150,7 +150,7 @@ impl Acks {
             (courier, before, errands)
         };
         self.run_errands(&courier, errands);
-        self.moved(&opened.adopted);
+        self.adopted(&opened.adopted);
         // Also one that has not finished its greeting, and stands in no registry yet.
         if let Some(old) = before {
             old.set_subscriber(None);

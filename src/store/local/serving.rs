@@ -196,6 +196,10 @@ impl Store for LocalStore {
         page.boxed()
     }
 
+    fn gone(&self, subscribers: Vec<SubscriberId>) -> Answer<Vec<SubscriberId>> {
+        self.read(|ledger| ledger.gone_of(subscribers))
+    }
+
     fn owed_count(&self, subscriber: SubscriberId) -> Answer<u64> {
         self.read(|ledger| ledger.owed_count(subscriber))
     }
