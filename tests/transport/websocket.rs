@@ -189,6 +189,22 @@ async fn a_client_that_reads_nothing_is_reset_after_the_send_timeout() {
     assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
 }
 
+/// The kernel's own patience is a quarter of an hour. A host without a window stands for one that is
+/// gone: for neither does the kernel get rid of what it was given.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_link_on_which_nothing_is_acknowledged_ends_before_the_kernel_gives_it_up() {
+    let world = World::with(|plan| {
+        plan.config.unacked_timeout_ms = 1_000;
+        // Not this one.
+        plan.settings.send_timeout = PATIENCE * 6;
+    })
+    .await;
+    let mut stream = bare(&world).await;
+    stream.write_all(b"\x81\x85\0\0\0\0flood").await.unwrap();
+    assert_eq!(world.ends(1).await, [End::Lost]);
+}
+
 #[tokio::test]
 async fn a_silent_client_is_dropped_before_its_request_is_complete() {
     let world = World::with(|plan| plan.config.header_read_timeout_ms = 100).await;
