@@ -38,6 +38,8 @@ pub enum End {
     },
     /// The server stops; the client may come back, to another node.
     Stopping,
+    /// Its session has a bug, and panicked.
+    Panicked,
 }
 
 impl End {
@@ -59,6 +61,7 @@ impl End {
             Self::NotResumed => "not_resumed",
             Self::Asked { .. } => "asked",
             Self::Stopping => "stopping",
+            Self::Panicked => "panicked",
         }
     }
 
@@ -80,7 +83,8 @@ impl End {
             | Self::TooSlow
             | Self::Expired
             | Self::Asked { .. }
-            | Self::Stopping => false,
+            | Self::Stopping
+            | Self::Panicked => false,
         }
     }
 }

@@ -214,6 +214,11 @@ impl Client {
         self.wire.say(Said::End(Inbound::Lost));
     }
 
+    /// Its session meets a bug at the next read.
+    pub(super) fn meet_a_bug(&self) {
+        self.wire.say(Said::Bug);
+    }
+
     pub(super) fn close(&self) {
         self.wire.say(Said::End(Inbound::Closed));
     }
@@ -288,6 +293,7 @@ fn messages(mut bytes: &[u8]) -> Vec<Value> {
 enum Said {
     Bytes(Bytes),
     End(Inbound),
+    Bug,
 }
 
 /// What a client has sent.
@@ -313,6 +319,7 @@ impl Source for Wire {
                 Poll::Pending
             }
             Some(Said::End(end)) => Poll::Ready(*end),
+            Some(Said::Bug) => panic!("a bug in the session of a test"),
             Some(Said::Bytes(bytes)) => {
                 out.extend_from_slice(bytes);
                 wire.0.pop_front();
