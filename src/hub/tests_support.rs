@@ -129,6 +129,7 @@ impl World {
             hub: "hub".into(),
             caller: Arc::new(caller),
             peer: None,
+            agent: None,
             transport: TransportKind::WebSockets,
             settings: Arc::new(Settings::default()),
             binary: query != "text-only",
