@@ -120,7 +120,8 @@ impl<H: Hub> Session<H> {
         // Before it can be sent anything ordinary, for what is acknowledged must not come later. Who
         // was here before is first sent what it is owed.
         if let Some(own) = seat.core.subscription().filter(|own| !own.catches_up()) {
-            own.begin();
+            // What was accepted since it came, too.
+            own.replay().await;
         }
         if let Err(error) = delivery.connected(&seat.core.connection).await {
             return Err(Farewell::unwelcome(&error.into(), options.detailed_errors));

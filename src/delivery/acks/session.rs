@@ -59,6 +59,8 @@ pub struct Subscription {
 pub(super) struct Found {
     pub(super) groups: Vec<GroupName>,
     pub(super) owed: u64,
+    /// The moment until which publishes were under way that may be owed already.
+    pub(super) under_way: u64,
 }
 
 impl Delivery {
