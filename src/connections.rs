@@ -29,6 +29,8 @@ mod sink;
 mod stale;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod tests_support;
 
 pub use config::{Config, Settings};
 pub use connection::{Connection, Given, NewConnection, NotResumable, SendError};

@@ -58,3 +58,5 @@ pub use metrics::Metrics;
 pub use names::{BadClientId, ClientKey, Identity, MessageSeq, Moment, SessionKey, SubscriberId};
 pub use receipt::{Counts, PairReceipt, Receipt, Stats, Totals};
 pub use session::{Departed, Joined, Moved, Open, Opened};
+#[cfg(test)]
+pub(crate) use tests::disk::SimulatedDisk;

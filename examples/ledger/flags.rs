@@ -1,6 +1,7 @@
 //! What the ledger is asked to do.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
@@ -59,6 +60,9 @@ pub(crate) struct Flags {
     /// How long an ack may wait for others, in milliseconds. [default: 0; with --rate max 20]
     #[arg(long)]
     pub(crate) ack_delay_ms: Option<u64>,
+    /// Who subscribes. `bare` is for measuring the server: it goes with --faults none.
+    #[arg(long, value_enum, default_value_t = Kit::Whole)]
+    pub(crate) client: Kit,
     /// Server on core 0, ledger on core 1 (taskset).
     #[arg(long)]
     pub(crate) cores: bool,
@@ -77,6 +81,15 @@ pub(crate) enum Store {
     Memory,
     /// A local file.
     Embedded,
+}
+
+/// What a subscriber has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kit {
+    /// Our client with everything: memory, handlers, reconnects.
+    Whole,
+    /// A WebSocket and what the protocol asks for.
+    Bare,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -142,6 +155,17 @@ impl Flags {
         kinds
     }
 
+    /// How long an ack waits for others.
+    pub(crate) fn ack_delay(&self) -> Duration {
+        let usual = if self.rate == Rate::Max { 20 } else { 0 };
+        Duration::from_millis(self.ack_delay_ms.unwrap_or(usual))
+    }
+
+    /// Whether a subscriber keeps its dedupe memory: even ones do, odd and bare ones have none.
+    pub(crate) fn remembers(&self, subscriber: u32) -> bool {
+        self.client == Kit::Whole && subscriber.is_multiple_of(2)
+    }
+
     /// What cannot be meant.
     pub(crate) fn check(&self) -> Result<(), String> {
         let kinds = self.kinds();
@@ -153,6 +177,10 @@ impl Flags {
         }
         if self.backlog.is_some() && (self.rate != Rate::Max || self.store == Store::Memory) {
             return Err("--backlog is for measuring: it goes with --rate max, embedded".into());
+        }
+        let is_plain = kinds.is_empty() && self.backlog.is_none();
+        if self.client == Kit::Bare && !(is_plain && self.class == Class::Acknowledged) {
+            return Err("--client bare is for measuring: it goes with --faults none".into());
         }
         Ok(())
     }
@@ -179,6 +207,8 @@ mod tests {
         assert!(flags(&["--rate", "max"]).check().is_err());
         assert!(flags(&["--rate", "max", "--faults", "none"]).check().is_ok());
         assert!(flags(&["--backlog", "5"]).check().is_err());
+        assert!(flags(&["--client", "bare"]).check().is_err());
+        assert!(flags(&["--client", "bare", "--faults", "none"]).check().is_ok());
         assert!(Flags::try_parse_from(["ledger", "--rate", "fast"]).is_err());
     }
 }

@@ -9,13 +9,15 @@
 //! ledger's own records; the verdict compares them with the server's receipts and counts.
 //!
 //! Reading order: `flags`, `plan`, `run`; then who acts (`server`, `disk`, `proxy`, `subscribers`,
-//! `publishers`, `faults`); then what is known (`records`, `judge`, `report`).
+//! `bare`, `publishers`, `faults`); then what is known (`records`, `judge`, `report`).
 
 mod flags;
 mod plan;
 mod run;
 
 mod backlog;
+mod bare;
+mod bare_loop;
 mod disk;
 mod faults;
 mod proxy;

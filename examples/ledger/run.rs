@@ -13,9 +13,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::Problem;
 use crate::backlog::{Backlog, Parts};
+use crate::bare::{Crowded, start_all};
 use crate::disk::{Disk, SyncCost, sync_cost};
 use crate::faults::{Counts, Saboteur};
-use crate::flags::{Class, Flags, Rate, Shape};
+use crate::flags::{Class, Flags, Kit, Rate, Shape};
 use crate::http::Http;
 use crate::journal::Journal;
 use crate::judge::{Findings, Receipt, Stats, broken, find, lost};
@@ -27,7 +28,7 @@ use crate::records::{Records, Seen};
 use crate::report::Report;
 use crate::say;
 use crate::server::{KEY, Server};
-use crate::subscribers::{Crowd, message_id, remembers};
+use crate::subscribers::{Crowd, message_id};
 use crate::world::World;
 
 /// Receipts that are asked for; a run that needs more has failed anyway.
@@ -123,6 +124,12 @@ async fn prepare<'f>(flags: &'f Flags, seed: u64, directory: &Path) -> Result<Ru
     let url = format!("http://{address}/hubs/bench");
     let crowd = Crowd::new(flags, seed, url, &records, &world, &tasks)?;
     crowd.start_all(Duration::from_secs(60)).await?;
+    let over = CancellationToken::new();
+    if flags.client == Kit::Bare {
+        let address = &server.address;
+        let crowded = Crowded { flags, address, records: &records, world: &world };
+        start_all(crowded, &over).await?;
+    }
     let press = Arc::new(Press {
         flags: flags.clone(),
         seed,
@@ -132,7 +139,7 @@ async fn prepare<'f>(flags: &'f Flags, seed: u64, directory: &Path) -> Result<Ru
         world: world.clone(),
         tasks: tasks.clone(),
         closing: CancellationToken::new(),
-        over: CancellationToken::new(),
+        over,
     });
     let http = Http::new(&server.address, KEY, &tasks);
     let random = Random::new(seed, 2);
@@ -211,7 +218,7 @@ impl Run<'_> {
         let messages = self.records.messages.lock();
         let locked: Vec<_> = self.records.seen.iter().map(|seen| seen.lock()).collect();
         let seen: Vec<&Seen> = locked.iter().map(|seen| &**seen).collect();
-        find(&messages, &seen, &*self.world, remembers)
+        find(&messages, &seen, &*self.world, |one| self.flags.remembers(one))
     }
 
     async fn judge(&mut self, stats: Option<Stats>, times: &Times) -> Report {

@@ -17,12 +17,13 @@ use tokio_util::task::TaskTracker;
 
 use clap::Parser;
 
-use crate::flags::Flags;
+use crate::bare::{Crowded, start_all};
+use crate::flags::{Flags, Kit};
 use crate::journal::Journal;
 use crate::judge::{Findings, Stats, broken, find, lost};
 use crate::publishers::Press;
 use crate::records::{Records, Seen};
-use crate::subscribers::{Crowd, remembers};
+use crate::subscribers::Crowd;
 use crate::world::World;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -223,8 +224,12 @@ fn event(message: &Value, id: &str, retry_count: u32) -> String {
 
 /// What the ledger finds of a server with this defect.
 async fn tried(defect: Defect) -> (Findings, u64, Vec<String>) {
+    tried_by("whole", defect).await
+}
+
+async fn tried_by(client: &str, defect: Defect) -> (Findings, u64, Vec<String>) {
     let words = ["ledger", "--faults", "none", "--subscribers", "30", "--rate", "500"];
-    let flags = Flags::try_parse_from(words).unwrap();
+    let flags = Flags::try_parse_from(words.iter().chain(&["--client", client])).unwrap();
     let tasks = TaskTracker::new();
     let (simulation, address) = Simulation::start(defect, &tasks).await;
     let journal = Journal::create(std::path::Path::new("unused"), false).unwrap();
@@ -233,8 +238,14 @@ async fn tried(defect: Defect) -> (Findings, u64, Vec<String>) {
     let url = format!("http://{address}/hubs/bench");
     let crowd = Crowd::new(&flags, 7, url, &records, &world, &tasks).unwrap();
     crowd.start_all(Duration::from_secs(20)).await.unwrap();
+    let over = CancellationToken::new();
+    let _ends_the_bare = over.clone().drop_guard();
+    if flags.client == Kit::Bare {
+        let bare = Crowded { flags: &flags, address: &address, records: &records, world: &world };
+        start_all(bare, &over).await.unwrap();
+    }
     let press = Arc::new(Press {
-        flags,
+        flags: flags.clone(),
         seed: 7,
         address,
         key: "key",
@@ -242,7 +253,7 @@ async fn tried(defect: Defect) -> (Findings, u64, Vec<String>) {
         world: world.clone(),
         tasks: tasks.clone(),
         closing: CancellationToken::new(),
-        over: CancellationToken::new(),
+        over,
     });
     press.start();
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -257,7 +268,7 @@ async fn tried(defect: Defect) -> (Findings, u64, Vec<String>) {
     let messages = records.messages.lock();
     let locked: Vec<_> = records.seen.iter().map(|seen| seen.lock()).collect();
     let seen: Vec<&Seen> = locked.iter().map(|seen| &**seen).collect();
-    let found = find(&messages, &seen, &*world, remembers);
+    let found = find(&messages, &seen, &*world, |one| flags.remembers(one));
     let stats = simulation.stats();
     let lost = lost(&found, &Default::default(), Some(&stats));
     let broken = broken(&found, &stats);
@@ -272,6 +283,15 @@ async fn a_good_server_is_believed() {
     assert_eq!(broken, Vec::<String>::new());
     assert_eq!((lost, found.handled_twice, found.redelivered, found.reordered), (0, 0, 0, 0));
     assert_eq!((found.refused, found.handled_pairs), (0, found.targeted));
+}
+
+#[tokio::test]
+async fn bare_subscribers_find_the_same() {
+    for (defect, loses) in [(Defect::None, false), (Defect::Loses, true)] {
+        let (found, lost, _) = tried_by("bare", defect).await;
+        assert_eq!(lost, found.targeted - found.handled_pairs);
+        assert_eq!((lost > 0, found.handled_twice, found.reordered), (loses, 0, 0), "{found:?}");
+    }
 }
 
 #[tokio::test]

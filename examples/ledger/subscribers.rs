@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::Problem;
-use crate::flags::{Class, Flags, Rate};
+use crate::flags::{Class, Flags, Kit};
 use crate::random::Random;
 use crate::records::{Note, Records};
 use crate::world::World;
@@ -56,11 +56,6 @@ impl Drop for Life {
     }
 }
 
-/// Even subscribers keep their memory, odd ones have none.
-pub(crate) fn remembers(subscriber: u32) -> bool {
-    subscriber.is_multiple_of(2)
-}
-
 /// With faults, one in five acknowledges by result, as a stock client does.
 fn acks_of(subscriber: u32, faulty: bool) -> Acks {
     if faulty && subscriber % 5 == 3 { Acks::Result } else { Acks::Method }
@@ -77,19 +72,17 @@ impl Crowd {
     ) -> Result<Arc<Self>, Problem> {
         let faulty = !flags.kinds().is_empty();
         let mut members = Vec::new();
-        for subscriber in 0..flags.subscribers {
+        // Bare ones are nobody's members.
+        let whole = if flags.client == Kit::Whole { flags.subscribers } else { 0 };
+        for subscriber in 0..whole {
             members.push(Member {
                 client_id: ClientId::random()?,
-                memory: remembers(subscriber).then(Memory::default),
+                memory: flags.remembers(subscriber).then(Memory::default),
                 acks: acks_of(subscriber, faulty),
                 life: Mutex::new(None),
             });
         }
-        let measuring = if flags.rate == Rate::Max { 20 } else { 0 };
-        let mut settings = Settings {
-            ack_delay: Duration::from_millis(flags.ack_delay_ms.unwrap_or(measuring)),
-            ..Settings::default()
-        };
+        let mut settings = Settings { ack_delay: flags.ack_delay(), ..Settings::default() };
         if faulty {
             settings.connect_timeout = Duration::from_secs(4);
             settings.invoke_timeout = Duration::from_secs(4);

@@ -20,17 +20,18 @@ impl TaskOwner {
 
 impl Guard for TaskOwner {
     fn reasons(&self) -> &'static [&'static str] {
-        &["blank", "unknown", "foreign"]
+        &["keyless", "blank", "unknown", "foreign"]
     }
 
     fn check(&self, caller: &Caller, arguments: &[String]) -> Result<(), &'static str> {
+        let own = caller.claim("virtual_key_id").and_then(|id| id.parse::<u32>().ok());
+        let own = own.ok_or("keyless")?;
         let task = arguments.first().map_or("", String::as_str);
         if task.trim().is_empty() {
             return Err("blank");
         }
         let owner = self.tasks.owner(task).ok_or("unknown")?;
-        let own = caller.claim("virtual_key_id").and_then(|id| id.parse().ok());
-        if own == Some(owner) { Ok(()) } else { Err("foreign") }
+        if own == owner { Ok(()) } else { Err("foreign") }
     }
 
     /// The directory is in memory and forgets: a task it does not know any more is nobody else's.
@@ -66,7 +67,7 @@ mod tests {
         };
         assert!(again("1", "7") && !again("2", "7"));
         assert!(again("1", "8"), "forgotten, as after a restart");
-        assert_eq!(rule.check(&Caller::default(), &["7".to_owned()]), Err("foreign"));
-        assert_eq!(rule.check(&Caller::default(), &[]), Err("blank"));
+        assert_eq!(rule.check(&Caller::default(), &["7".to_owned()]), Err("keyless"));
+        assert!(!rule.allows_again(&Caller::default(), &["8".to_owned()]));
     }
 }

@@ -48,7 +48,11 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let bench = HubConfig { enabled: false, ..HubConfig::default() };
-        let hubs = [("bench", bench), ("tasks", HubConfig::default())];
+        let hubs = [
+            ("bench", bench),
+            ("enhanced-video-generation", HubConfig::default()),
+            ("tasks", HubConfig::default()),
+        ];
         Self {
             server: ServerConfig::default(),
             auth: auth::Config::default(),

@@ -2,24 +2,21 @@
 //! verbs.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{HubHost, HubOptions, Metrics};
+use crate::connections::tests_support::Socket;
 use crate::connections::{
     Config, Connection, Connections, Endpoint, Inbound, NewConnection, Opening, Outlet, Settings,
-    Sink, Source,
+    Source,
 };
 use crate::delivery::{
     AckMode, Acknowledged, Counts, DeadFilter, Delivery, Publisher, event_from_json,
@@ -181,7 +178,7 @@ impl Client {
     /// The handshake is answered well; what follows it at once is still to be received.
     pub(super) async fn skip_handshake(&mut self) {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        assert_eq!(messages(&self.socket.taken.lock())[0], serde_json::json!({}));
+        assert_eq!(self.socket.messages()[0], serde_json::json!({}));
         self.seen = 1;
     }
 
@@ -245,8 +242,7 @@ impl Client {
     pub(super) async fn received(&mut self) -> Vec<Value> {
         // Long enough for a few turns, too short for any timer.
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let taken = self.socket.taken.lock();
-        let all = messages(&taken);
+        let all = self.socket.messages();
         let new = all[self.seen..].iter().filter(|message| message["type"] != 6).cloned().collect();
         self.seen = all.len();
         new
@@ -268,27 +264,6 @@ impl Client {
         self.expect(&[close]).await;
         assert!(self.socket.is_closed(), "no close frame");
     }
-}
-
-/// The hub messages in a server's frames.
-fn messages(mut bytes: &[u8]) -> Vec<Value> {
-    let mut found = Vec::new();
-    while let [first, length, rest @ ..] = bytes {
-        if *first == 0x88 {
-            break;
-        }
-        let (length, rest) = match length {
-            126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
-            127 => panic!("longer than tests need"),
-            short => (usize::from(*short), rest),
-        };
-        let (payload, after) = rest.split_at(length);
-        bytes = after;
-        if *first == 0x81 {
-            found.push(serde_json::from_slice(payload.strip_suffix(b"\x1e").unwrap()).unwrap());
-        }
-    }
-    found
 }
 
 enum Said {
@@ -328,51 +303,4 @@ impl Source for Wire {
             }
         }
     }
-}
-
-/// What a client has received.
-#[derive(Default)]
-pub(super) struct Socket {
-    stopped: AtomicBool,
-    taken: Mutex<Vec<u8>>,
-    readable: Notify,
-}
-
-impl Socket {
-    pub(super) fn stop_reading(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn read_on(&self) {
-        self.stopped.store(false, Ordering::Relaxed);
-        self.readable.notify_waiters();
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.taken.lock().ends_with(&[0x88, 2, 3, 0xe8])
-    }
-}
-
-impl Sink for Socket {
-    fn try_write(&self, frames: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.stopped.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let mut taken = self.taken.lock();
-        frames.iter().for_each(|frame| taken.extend_from_slice(frame));
-        Ok(frames.iter().map(|frame| frame.len()).sum())
-    }
-
-    fn writable(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.readable.notified())
-    }
-
-    fn close_frame(&self, code: u16) -> Bytes {
-        let [high, low] = code.to_be_bytes();
-        Bytes::copy_from_slice(&[0x88, 2, high, low])
-    }
-
-    fn shutdown(&self) {}
-
-    fn reset(&self) {}
 }

@@ -27,7 +27,7 @@ use unheard::Unheard;
 
 /// A store that belongs to one process.
 pub struct LocalStore {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// The thread before which changes queue in embedded mode.
     thread: Option<StoreThread>,
 }

@@ -3,7 +3,7 @@
 mod bounds;
 mod dead_letters;
 mod deaths;
-mod disk;
+pub(super) mod disk;
 mod files;
 mod messages;
 mod model;

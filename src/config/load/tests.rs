@@ -45,7 +45,7 @@ fn without_any_source_the_defaults_hold() {
     let config = Config::load(&Overrides::default(), &Environment::default()).unwrap();
     assert_eq!(config, Config::default());
     assert!(config.hub("bench").is_none(), "the bench hub is off");
-    assert!(config.hub("tasks").is_some());
+    assert!(config.hub("tasks").is_some() && config.hub("enhanced-video-generation").is_some());
 }
 
 #[test]

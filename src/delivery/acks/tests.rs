@@ -12,7 +12,6 @@ mod modes;
 mod order;
 mod publishing;
 mod repeating;
-mod socket;
 mod stock;
 mod trouble;
 mod world;

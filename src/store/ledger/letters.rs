@@ -27,22 +27,29 @@ impl DeadFilter {
 
 impl Ledger {
     fn dead_keys(&self, filter: &DeadFilter, after: Option<DeadKey>, limit: usize) -> Vec<DeadKey> {
-        let after = after.max(filter.after);
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let fits = |(key, dead): (&DeadKey, &DeadRecord)| {
             let message = self.visible(key.seq)?;
             filter.fits(*key, message, dead).then_some(*key)
         };
+        self.candidates(filter, after).filter_map(fits).take(limit).collect()
+    }
+
+    /// The letters that have to be looked at, in order: those of the listed ids, or all.
+    pub(in crate::store) fn candidates(
+        &self,
+        filter: &DeadFilter,
+        after: Option<DeadKey>,
+    ) -> Box<dyn Iterator<Item = (&DeadKey, &DeadRecord)> + '_> {
+        let after = after.max(filter.after);
         let Some(ids) = &filter.ids else {
-            let all = self.dead.range((start, Bound::Unbounded));
-            return all.filter_map(fits).take(limit).collect();
+            let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+            return Box::new(self.dead.range((start, Bound::Unbounded)));
         };
-        // Not all letters are looked at for each id.
         let known = ids.iter().filter_map(|id| self.ids.get(id)).flatten().copied();
         let mut seqs: Vec<MessageSeq> = known.collect();
         seqs.sort_unstable();
         seqs.dedup();
-        let of_message = |seq: MessageSeq| {
+        let of_message = move |seq: MessageSeq| {
             let key = |subscriber| DeadKey { seq, subscriber: SubscriberId(subscriber) };
             let (first, last) = (key(0), key(u64::MAX));
             let start = match after {
@@ -52,7 +59,7 @@ impl Ledger {
             };
             Some(self.dead.range((start, Bound::Included(last))))
         };
-        seqs.into_iter().filter_map(of_message).flatten().filter_map(fits).take(limit).collect()
+        Box::new(seqs.into_iter().filter_map(of_message).flatten())
     }
 
     pub(in crate::store) fn dead_letters(

@@ -1,10 +1,12 @@
 //! Dead letters: kept with everything that is known, sent again, thrown away, all counted.
 
-use super::world::{World, content, message, small, with_each, with_each_store};
+use std::sync::Arc;
+
+use super::world::{World, content, message, metrics, small, with_each, with_each_store};
 use crate::model::{Audience, HubName, MessageId, Tenant};
 use crate::store::{
-    Attempt, BadRequeue, Config, DeadFilter, DeadKey, MessageSeq, NewMessage, Outcome, PairStatus,
-    Reason, Settle, Spent, SubscriberId, Target, Which,
+    Attempt, BadRequeue, Config, DeadFilter, DeadKey, LocalStore, MessageSeq, NewMessage, Outcome,
+    PairStatus, Reason, Settle, Spent, SubscriberId, Target, Which,
 };
 
 pub(super) fn die(world: &World, subscriber: SubscriberId, seq: MessageSeq, reason: Reason) {
@@ -69,17 +71,8 @@ fn a_list_is_filtered_and_comes_in_pages() {
         assert_eq!(found(DeadFilter { hub: Some(HubName::from("x")), ..all() }).letters.len(), 0);
         let tenant = Some(Tenant::from("billing"));
         assert_eq!(found(DeadFilter { tenant, ..all() }).letters.len(), 6);
-        let mut pages = Vec::new();
-        let mut after = None;
-        loop {
-            let page = world.wait(world.store.dead_letters(all(), after, 4));
-            pages.push(page.letters.len());
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        assert_eq!(pages, [4, 2]);
+        let pages = world.dead_in_pages(&all(), 4);
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
     });
 }
 
@@ -94,15 +87,8 @@ fn letters_of_listed_messages_come_in_order_of_acceptance_whatever_the_order_of_
         }
         let ids = ["m2", "nosuch", "m0", "m2"].map(MessageId::from);
         let filter = DeadFilter { ids: Some(ids.into()), ..all() };
-        let (mut found, mut after) = (Vec::new(), None);
-        loop {
-            let page = world.wait(world.store.dead_letters(filter.clone(), after, 1));
-            found.extend(page.letters.iter().map(|own| (own.id.to_string(), own.key.subscriber)));
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
+        let letters = world.dead_in_pages(&filter, 1).into_iter().flatten();
+        let found: Vec<_> = letters.map(|own| (own.id.to_string(), own.key.subscriber)).collect();
         let expected = [("m0", a), ("m0", b), ("m2", a), ("m2", b)];
         assert_eq!(found, expected.map(|(id, own)| (id.to_owned(), own)));
         let (after, subscriber) = (Some(DeadKey { seq: MessageSeq(9), subscriber: b }), Some(a));
@@ -111,6 +97,33 @@ fn letters_of_listed_messages_come_in_order_of_acceptance_whatever_the_order_of_
         let narrowed = DeadFilter { subscriber, ..filter };
         assert_eq!(world.wait(world.store.purge(narrowed, 9, world.now)).len(), 2);
     });
+}
+
+#[test]
+fn letters_of_listed_messages_are_found_without_a_look_at_any_other() {
+    let store = Arc::new(LocalStore::in_memory(small(), metrics()));
+    let world = World::of(store.clone(), None, small());
+    let (a, b) = (world.stock("u", "c1"), world.stock("v", "c2"));
+    for n in 0..50 {
+        let seq = world.publish(&format!("m{n}"), Audience::all()).seq;
+        die(&world, a, seq, Reason::TimedOut);
+        die(&world, b, seq, Reason::Nacked);
+    }
+    let looked_at = |filter: &DeadFilter| {
+        let ledger = store.shared.ledger.lock();
+        ledger.candidates(filter, None).count()
+    };
+    let listed = |ids: &[&str]| DeadFilter {
+        ids: Some(ids.iter().map(|id| MessageId::from(*id)).collect()),
+        ..all()
+    };
+    assert_eq!(looked_at(&all()), 100);
+    assert_eq!(looked_at(&listed(&["m7"])), 2);
+    assert_eq!(looked_at(&listed(&["m7", "nosuch", "m49", "m7"])), 4);
+    assert_eq!(looked_at(&listed(&["nosuch"])), 0);
+    let (after, same) = (Some(DeadKey { seq: MessageSeq(40), subscriber: b }), all());
+    assert_eq!(looked_at(&DeadFilter { after, ..same }), 20, "a page begins where one ended");
+    assert_eq!(looked_at(&DeadFilter { after, ..listed(&["m7", "m49"]) }), 2);
 }
 
 /// 20 letters of one message of a megabyte are not 20 megabytes in memory, and their answer has an

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::world::metrics;
 use crate::store::disk::{Disk, DiskFile};
+use crate::store::{Config, LocalStore, Moment};
 
 /// The unit in which a write may be torn.
 const SECTOR: usize = 512;
 
 #[derive(Clone, Default)]
-pub(super) struct SimulatedDisk(Arc<Mutex<State>>);
+pub(crate) struct SimulatedDisk(Arc<Mutex<State>>);
 
 #[derive(Clone, Default)]
 struct State {
@@ -48,6 +50,11 @@ struct SimulatedFile {
 }
 
 impl SimulatedDisk {
+    /// The store that is on it.
+    pub(crate) fn store(&self, config: &Config, now: Moment) -> LocalStore {
+        LocalStore::open_on(Arc::new(self.clone()), config.clone(), metrics(), now).unwrap()
+    }
+
     /// The disk as it is found after the power was cut: of what was not synced, any part in any
     /// order. The old one goes on without consequences.
     pub(super) fn after_a_cut(&self, seed: u64) -> Self {
@@ -90,7 +97,7 @@ impl SimulatedDisk {
     }
 
     /// The next syncs fail.
-    pub(super) fn fail_syncs(&self, count: u32) {
+    pub(crate) fn fail_syncs(&self, count: u32) {
         self.0.lock().failing_syncs = count;
     }
 

@@ -43,10 +43,6 @@ pub(super) fn with_each_store(story: impl Fn(&mut World)) {
     with_each(&small(), story);
 }
 
-fn opened(disk: &SimulatedDisk, config: &Config, now: Moment) -> LocalStore {
-    LocalStore::open_on(Arc::new(disk.clone()), config.clone(), metrics(), now).unwrap()
-}
-
 pub(super) fn metrics() -> Metrics {
     Metrics::new(&prometheus::Registry::new()).unwrap()
 }
@@ -61,19 +57,20 @@ impl World {
         assert!(accepts);
     }
 
-    fn of(store: LocalStore, disk: Option<SimulatedDisk>, config: Config) -> Self {
+    pub(super) fn of(store: Arc<LocalStore>, disk: Option<SimulatedDisk>, config: Config) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        Self { store: Arc::new(store), disk, config, now: START, runtime }
+        Self { store, disk, config, now: START, runtime }
     }
 
     fn in_memory(config: Config) -> Self {
-        Self::of(LocalStore::in_memory(config.clone(), metrics()), None, config)
+        let store = LocalStore::in_memory(config.clone(), metrics());
+        Self::of(Arc::new(store), None, config)
     }
 
     /// An embedded store.
     pub(super) fn on(disk: SimulatedDisk, config: Config) -> Self {
-        let store = opened(&disk, &config, START);
-        Self::of(store, Some(disk), config)
+        let store = disk.store(&config, START);
+        Self::of(Arc::new(store), Some(disk), config)
     }
 
     /// Closes the store in order, and opens it again.
@@ -93,7 +90,7 @@ impl World {
         // The old store is closed first.
         self.store = Arc::new(LocalStore::in_memory(small(), metrics()));
         disk.heal();
-        self.store = Arc::new(opened(&disk, &self.config, self.now));
+        self.store = Arc::new(disk.store(&self.config, self.now));
         self.disk = Some(disk);
         self.wait(self.store.ready(self.now));
     }
@@ -242,6 +239,18 @@ impl World {
 
     pub(super) fn dead(&self) -> Vec<DeadLetter> {
         self.wait(self.store.dead_letters(DeadFilter::default(), None, 1_000)).letters
+    }
+
+    pub(super) fn dead_in_pages(&self, filter: &DeadFilter, limit: usize) -> Vec<Vec<DeadLetter>> {
+        let (mut pages, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.wait(self.store.dead_letters(filter.clone(), after, limit));
+            pages.push(page.letters);
+            after = page.next;
+            if after.is_none() {
+                return pages;
+            }
+        }
     }
 
     /// All of them, with what they say.

@@ -2,27 +2,15 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
-import { call, publish } from "../node/support/http.mjs";
-import { gateway, Program } from "../node/support/server.mjs";
+import { describe, test } from "node:test";
+import { say, settled, shortTimes } from "../node/support/acks.mjs";
+import { gateway, Program, together } from "../node/support/server.mjs";
 import { eventually } from "../node/support/wait.mjs";
 
 const ACK_MS = 1_000;
 const CALL_MS = 40_000;
-const CONFIG = `
-[store]
-enabled = true
-[delivery]
-ack_timeout_ms = ${ACK_MS}
-backoff_ms_min = 10
-backoff_ms_max = 50
-processing_interval_ms = 10
-`;
 
-const cleanings = [];
-let server;
-before(async () => { server = await gateway({ after: (clean) => cleanings.push(clean) }, { config: CONFIG }); });
-after(async () => { for (const clean of cleanings) await clean(); });
+const server = together((t) => gateway(t, { config: shortTimes(ACK_MS) }));
 
 /** The client in a process of its own, in a group of its own. */
 class Client {
@@ -48,17 +36,12 @@ class Client {
   }
 }
 
-async function say(group, values = [{ order: 66 }]) {
-  const message = { class: "acknowledged", audience: { group }, target: "News", arguments: values };
-  const answer = await publish(server, "bench", message);
-  assert.deepEqual([answer.status, answer.json.targeted], [202, 1], answer.text);
-  return answer.json.messageId;
+/** Publishes to the one client of a group. */
+async function tell(group, values = [{ order: 66 }]) {
+  const { messageId, targeted } = await say(server, group, values);
+  assert.equal(targeted, 1);
+  return messageId;
 }
-
-const settled = (messageId) => eventually(async () => {
-  const { json } = await call(server, "GET", `/api/v1/messages/${messageId}`);
-  return json.pending === 0 && json;
-}, `${messageId} is settled`, 15_000);
 
 /** Long enough for every repeat that could come. */
 const repeats = () => new Promise((resolve) => setTimeout(resolve, 2 * ACK_MS));
@@ -96,7 +79,7 @@ for (const [way, options] of WAYS) {
       for (const [name, handlers, outcome, runs, values] of cases) {
         test(`mode ${acks}: ${name}: ${outcome}, run ${runs} times`, { timeout: 60_000 }, async (t) => {
           const client = await Client.start(t, acks, [...options, ...handlers]);
-          assert.equal((await settled(await say(client.group, values)))[outcome], 1);
+          assert.equal((await settled(server, await tell(client.group, values), 15_000))[outcome], 1);
           await repeats();
           assert.equal(client.runs.length, runs, client.program.said());
         });
@@ -105,12 +88,12 @@ for (const [way, options] of WAYS) {
 
     test("mode method: a message that is refused comes again, and is settled when it is acknowledged", { timeout: 60_000 }, async (t) => {
       const client = await Client.start(t, "method", [...options, ...VOID]);
-      const messageId = await say(client.group);
+      const messageId = await tell(client.group);
       await eventually(() => client.runs.length === 1, "it has come");
       client.command("NackMessage", messageId, "disk full");
       await eventually(() => client.runs.length === 2, "it comes again");
       client.command("AcknowledgeMessage", messageId);
-      assert.equal((await settled(messageId)).acknowledged, 1);
+      assert.equal((await settled(server, messageId, 15_000)).acknowledged, 1);
       await repeats();
       const seen = client.runs.map(({ arguments: [message] }) => [message.order, message.messageId, message.retryCount]);
       assert.deepEqual(seen, [[66, messageId, 0], [66, messageId, 1]]);
@@ -124,10 +107,10 @@ describe("the .NET client while a call of 40 s runs", { concurrency: 2 }, () => 
       const client = await Client.start(t, acks, acks === "result" ? VALUE : VOID);
       const began = Date.now();
       client.command("send", "Wait", CALL_MS);
-      const messageId = await say(client.group);
+      const messageId = await tell(client.group);
       await eventually(() => client.runs.length === 1, "it has come");
       if (acks === "method") client.command("send", "AcknowledgeMessage", messageId);
-      assert.equal((await settled(messageId)).acknowledged, 1);
+      assert.equal((await settled(server, messageId, 15_000)).acknowledged, 1);
       assert.ok(Date.now() - began < CALL_MS / 2);
       client.command("Echo", 1);
       await client.program.line(/^\{"method":"Echo","result":1\}$/m, 2 * CALL_MS);

@@ -3,20 +3,17 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { WEBSOCKETS_MESSAGEPACK } from "./support/client.mjs";
 import { call, publish } from "./support/http.mjs";
 import { acknowledged, ADMIN, BACK_END, CLIENT, client, dead, dies, office, OPERATOR, operator, QUEUE, receipt } from "./support/office.mjs";
-import { configuration, run } from "./support/server.mjs";
+import { configuration, run, together } from "./support/server.mjs";
 import { eventually, Inbox } from "./support/wait.mjs";
 
 const SECRET = "0123456789abcdef0123456789abcdef";
 
 describe("a publisher", () => {
-  const cleanings = [];
-  let server;
-  before(async () => { server = await office({ after: (clean) => cleanings.push(clean) }); });
-  after(async () => { for (const clean of cleanings) await clean(); });
+  const server = together(office);
 
   test("is told how many owe an answer and what the message survives, and can forget it", async (t) => {
     const group = "two";
@@ -78,10 +75,7 @@ describe("a publisher", () => {
 });
 
 describe("a dead letter", () => {
-  const cleanings = [];
-  let server;
-  before(async () => { server = await office({ after: (clean) => cleanings.push(clean) }); });
-  after(async () => { for (const clean of cleanings) await clean(); });
+  const server = together(office);
   const cli = (...words) => run(["dead-letters", ...words, "--url", server.url], { env: { CONDUIT_ADMIN_KEY: OPERATOR } });
   const lines = (text) => text.trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
 

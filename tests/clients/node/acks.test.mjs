@@ -4,33 +4,23 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
+import { say, settled, shortTimes } from "./support/acks.mjs";
 import { build, connect, hear, WAYS, WEBSOCKETS_JSON, WEBSOCKETS_MESSAGEPACK } from "./support/client.mjs";
 import { call, publish } from "./support/http.mjs";
 import { Proxy } from "./support/proxy.mjs";
-import { gateway } from "./support/server.mjs";
+import { gateway, together } from "./support/server.mjs";
 import { eventually, within } from "./support/wait.mjs";
 
 const ACK_MS = 600;
-const SHORT = `
-[store]
-enabled = true
-[delivery]
-ack_timeout_ms = ${ACK_MS}
-backoff_ms_min = 10
-backoff_ms_max = 50
-processing_interval_ms = 10
+const SHORT = `${shortTimes(ACK_MS)}
 [session]
 ttl_seconds = 10
 # All clients here come from one address.
 per_caller_max = 1000
 `;
 
-const cleanings = [];
-const shared = { after: (clean) => cleanings.push(clean) };
-let server;
-before(async () => { server = await gateway(shared, { config: SHORT }); });
-after(async () => { for (const clean of cleanings) await clean(); });
+const server = together((t) => gateway(t, { config: SHORT }));
 
 let number = 0;
 const fresh = (name) => `${name}-${++number}`;
@@ -44,24 +34,6 @@ async function member(t, acks, { way = WEBSOCKETS_JSON, group = fresh("group"), 
   const connection = await connect(t, bench(acks, clientId, on), way);
   await within(connection.invoke("JoinGroup", group), "the answer");
   return { connection, group, clientId };
-}
-
-async function say(group, payload = {}, on = server) {
-  const messageId = fresh("message");
-  const answer = await publish(on, "bench", { class: "acknowledged", messageId, audience: { group }, target: "News", arguments: [payload] });
-  assert.equal(answer.status, 202, answer.text);
-  return { messageId, targeted: JSON.parse(answer.text).targeted };
-}
-
-/** What the publisher's receipt says, when nothing is pending any more. */
-async function settled(messageId, on = server) {
-  const path = `/api/v1/messages/${messageId}`;
-  return eventually(async () => {
-    const answer = await call(on, "GET", path);
-    assert.equal(answer.status, 200, answer.text);
-    const receipt = JSON.parse(answer.text);
-    return receipt.pending === 0 && receipt;
-  }, `${messageId} is settled`);
 }
 
 /** Long enough for every repeat that could come. */
@@ -84,9 +56,9 @@ for (const way of WAYS) {
         const { connection, group } = await member(t, "result", { way });
         let ran = 0;
         for (const handler of handlers) connection.on("News", (...values) => { ran++; return handler(...values); });
-        const { messageId, targeted } = await say(group);
+        const { messageId, targeted } = await say(server, group);
         assert.equal(targeted, 1);
-        assert.equal((await settled(messageId))[outcome], 1);
+        assert.equal((await settled(server, messageId))[outcome], 1);
         await repeats();
         assert.equal(ran, runs);
       });
@@ -100,8 +72,8 @@ for (const way of WAYS) {
         if (seen.length === 1) throw new Error("not yet");
         return null;
       });
-      const { messageId } = await say(group, { order: 66 });
-      assert.equal((await settled(messageId)).acknowledged, 1);
+      const { messageId } = await say(server, group, [{ order: 66 }]);
+      assert.equal((await settled(server, messageId)).acknowledged, 1);
       await repeats();
       assert.deepEqual(seen, [{ order: 66 }, { order: 66 }]);
     });
@@ -128,9 +100,9 @@ for (const way of WAYS) {
         const ack = (id) => { acks.push(connection.invoke("AcknowledgeMessage", id)); return acks.at(-1); };
         let ran = 0;
         for (const handler of handlers) connection.on("News", ({ messageId }) => { ran++; return handler(messageId, ack); });
-        const { messageId, targeted } = await say(group);
+        const { messageId, targeted } = await say(server, group);
         assert.equal(targeted, 1);
-        assert.equal((await settled(messageId))[outcome], 1);
+        assert.equal((await settled(server, messageId))[outcome], 1);
         await repeats();
         await within(Promise.all(acks), "every ack is answered, a second one too");
         assert.equal(ran, runs);
@@ -140,14 +112,14 @@ for (const way of WAYS) {
     test("a message that is acknowledged is settled", { timeout: 30_000 }, async (t) => {
       const { connection, group } = await member(t, "method", { way });
       const news = hear(connection, "News");
-      const { messageId } = await say(group, { order: 66 });
+      const { messageId } = await say(server, group, [{ order: 66 }]);
       const message = await news.next();
       assert.equal(message.order, 66);
       assert.equal(message.messageId, messageId);
       assert.equal(message.retryCount, 0);
       assert.equal(await within(connection.invoke("GetMessageStatus", messageId), "the status"), 0);
       await within(connection.invoke("AcknowledgeMessage", messageId), "the answer");
-      assert.equal((await settled(messageId)).acknowledged, 1);
+      assert.equal((await settled(server, messageId)).acknowledged, 1);
       assert.equal(await within(connection.invoke("GetMessageStatus", messageId), "the status"), 1);
       assert.equal(await within(connection.invoke("GetMessageStatus", "another"), "the status"), null);
       await repeats();
@@ -157,13 +129,13 @@ for (const way of WAYS) {
     test("a message that is refused, or not answered, comes again with its count", { timeout: 30_000 }, async (t) => {
       const { connection, group } = await member(t, "method", { way });
       const news = hear(connection, "News");
-      const { messageId } = await say(group);
+      const { messageId } = await say(server, group);
       assert.equal((await news.next()).retryCount, 0);
       await within(connection.invoke("NackMessage", messageId, "disk full"), "the answer");
       assert.equal((await news.next()).retryCount, 1);
       assert.equal((await news.next()).retryCount, 2, "after the timeout");
       await within(connection.invoke("AcknowledgeMessages", [messageId]), "the answer");
-      assert.equal((await settled(messageId)).acknowledged, 1);
+      assert.equal((await settled(server, messageId)).acknowledged, 1);
     });
   });
 }
@@ -172,9 +144,9 @@ describe("acknowledgements", { concurrency: 4 }, () => {
   test("mode none is delivered unconfirmed, and sees the event as it was published", { timeout: 30_000 }, async (t) => {
     const { connection, group } = await member(t, "none");
     const news = hear(connection, "News");
-    const { messageId } = await say(group, { order: 66 });
+    const { messageId } = await say(server, group, [{ order: 66 }]);
     assert.deepEqual(await news.next(), { order: 66 });
-    assert.equal((await settled(messageId)).unconfirmed, 1);
+    assert.equal((await settled(server, messageId)).unconfirmed, 1);
   });
 
   test("a mode that the hub has not is refused with those it has", { timeout: 30_000 }, async (t) => {
@@ -197,11 +169,11 @@ describe("acknowledgements", { concurrency: 4 }, () => {
       const messages = [];
       for (let round = 0; round < 5; round++) {
         proxy.cut();
-        for (let i = 0; i < 20; i++) messages.push(await say(group, { number: messages.length }));
+        for (let i = 0; i < 20; i++) messages.push(await say(server, group, [{ number: messages.length }]));
         await eventually(() => connection.state === "Connected", "it is back");
       }
       assert.ok(messages.every(({ targeted }) => targeted === 1), "it is counted while it is away");
-      for (const { messageId } of messages) assert.equal((await settled(messageId)).acknowledged, 1);
+      for (const { messageId } of messages) assert.equal((await settled(server, messageId)).acknowledged, 1);
       const firsts = seen.filter((number, place) => seen.indexOf(number) === place);
       assert.deepEqual(firsts, messages.map((_, number) => number), "first deliveries in order, none missing");
     });
@@ -213,7 +185,7 @@ describe("acknowledgements", { concurrency: 4 }, () => {
     const second = await connect(t, bench("method", clientId), WEBSOCKETS_JSON);
     const news = hear(second, "News");
     assert.match(String(await within(closed, "the end of the first")), /the same client has connected again/);
-    const { messageId, targeted } = await say(group);
+    const { messageId, targeted } = await say(server, group);
     assert.equal(targeted, 1);
     assert.equal((await news.next()).messageId, messageId, "it has the groups of the first");
   });
@@ -235,7 +207,7 @@ describe("acknowledgements", { concurrency: 4 }, () => {
     let ran = 0;
     second.on("TaskCompleted", () => { ran++; return null; });
     await within(second.invoke("SubscribeToTask", id), "the answer");
-    assert.equal((await settled(messageId)).acknowledged, 1);
+    assert.equal((await settled(server, messageId)).acknowledged, 1);
     assert.equal(ran, 1);
   });
 
@@ -247,10 +219,10 @@ describe("acknowledgements", { concurrency: 4 }, () => {
       const before = await gateway(t, { config: SHORT, env });
       const { connection, group, clientId } = await member(t, "method", { on: before });
       const news = hear(connection, "News");
-      const sent = await say(group, { number: 0 }, before);
+      const sent = await say(before, group, [{ number: 0 }]);
       await news.next();
       await connection.stop();
-      const away = await say(group, { number: 1 }, before);
+      const away = await say(before, group, [{ number: 1 }]);
       assert.equal(away.targeted, 1);
       await end(before.program);
       const next = await gateway(t, { config: SHORT, env });
@@ -259,19 +231,19 @@ describe("acknowledgements", { concurrency: 4 }, () => {
       await within(back.start(), "start");
       const owed = await again.take(2);
       assert.deepEqual(owed.map((message) => message.number), [0, 1]);
-      const later = await say(group, { number: 2 }, next);
+      const later = await say(next, group, [{ number: 2 }]);
       assert.equal(later.targeted, 1, "it is in its group again");
       assert.equal((await again.next()).number, 2);
       const ids = [sent, away, later].map(({ messageId }) => messageId);
       await within(back.invoke("AcknowledgeMessages", ids), "the answer");
-      for (const id of ids) assert.equal((await settled(id, next)).acknowledged, 1);
+      for (const id of ids) assert.equal((await settled(next, id)).acknowledged, 1);
     });
   }
 
   test("a client id never shows in the log", { timeout: 30_000 }, async (t) => {
     const loud = await gateway(t, { config: SHORT, env: { RUST_LOG: "trace" } });
     const { connection, clientId, group } = await member(t, "method", { on: loud });
-    await say(group, {}, loud);
+    await say(loud, group, [{}]);
     await connection.stop();
     const { program } = loud;
     program.signal("SIGTERM");

@@ -1,22 +1,16 @@
 // The bench hub of the real binary, on every way.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { collect, connect, hear, WAYS } from "./support/client.mjs";
-import { gateway } from "./support/server.mjs";
+import { gateway, together } from "./support/server.mjs";
 import { within } from "./support/wait.mjs";
 
-const cleanings = [];
-let url;
-before(async () => {
-  const running = process.env.BENCH_URL;
-  url = running ?? (await gateway({ after: (clean) => cleanings.push(clean) })).url;
-  url += "/hubs/bench";
-});
-after(async () => { for (const clean of cleanings) await clean(); });
+const server = together((t) => (process.env.BENCH_URL ? { url: process.env.BENCH_URL } : gateway(t)));
 
 for (const way of WAYS) {
   describe(way.name, () => {
     test("echo, broadcast, group, question, stream", { timeout: 30_000 }, async (t) => {
+      const url = `${server.url}/hubs/bench`;
       const [a, b] = [await connect(t, url, way), await connect(t, url, way)];
       const [heardByA, heardByB] = [hear(a, "Broadcast"), hear(b, "Broadcast")];
       assert.equal(await within(a.invoke("Echo", "x".repeat(256)), "the answer"), "x".repeat(256));

@@ -1,30 +1,15 @@
 // With the times of the defaults: an answer is due after 30 s, and a call of 40 s takes the one place for calls.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
+import { say, settled } from "./support/acks.mjs";
 import { connect, WAYS, WEBSOCKETS_JSON } from "./support/client.mjs";
-import { call, publish } from "./support/http.mjs";
-import { gateway } from "./support/server.mjs";
+import { gateway, together } from "./support/server.mjs";
 import { eventually, Inbox, within } from "./support/wait.mjs";
 
 describe("an ack while a call of 40 s runs", { concurrency: 4 }, () => {
   const CALL_MS = 40_000;
-  let patient;
-  const cleanings = [];
-  before(async () => { patient = await gateway({ after: (clean) => cleanings.push(clean) }, { config: "[store]\nenabled = true\n" }); });
-  after(async () => { for (const clean of cleanings) await clean(); });
-
-  async function say(group) {
-    const message = { class: "acknowledged", audience: { group }, target: "News", arguments: [{}] };
-    const answer = await publish(patient, "bench", message);
-    assert.equal(answer.status, 202, answer.text);
-    return answer.json.messageId;
-  }
-
-  const settled = (messageId) => eventually(async () => {
-    const { json } = await call(patient, "GET", `/api/v1/messages/${messageId}`);
-    return json.pending === 0 && json;
-  }, `${messageId} is settled`);
+  const patient = together((t) => gateway(t, { config: "[store]\nenabled = true\n" }));
 
   for (const way of [WEBSOCKETS_JSON, WAYS.at(-1)]) {
     for (const acks of ["method", "result"]) {
@@ -41,19 +26,19 @@ describe("an ack while a call of 40 s runs", { concurrency: 4 }, () => {
         };
         const long = connection.invoke("Wait", CALL_MS);
         const began = Date.now();
-        const first = await say(group);
+        const { messageId: first } = await say(patient, group);
         await eventually(() => ran === 1, "the first has come");
         await answer(first);
-        assert.equal((await settled(first)).acknowledged, 1);
+        assert.equal((await settled(patient, first)).acknowledged, 1);
         assert.ok(Date.now() - began < CALL_MS / 2, "while the call ran");
-        const second = await say(group);
+        const { messageId: second } = await say(patient, group);
         await eventually(() => ran === 2, "the second has come");
         // It needs the place that the long call has, so the ack behind it is not read for a while.
         const echo = connection.invoke("Echo", 1);
         const ack = answer(second);
         await within(Promise.all([long, echo, ack]), "the answers", 2 * CALL_MS);
         assert.ok(Date.now() - began >= CALL_MS);
-        assert.equal((await settled(second)).acknowledged, 1);
+        assert.equal((await settled(patient, second)).acknowledged, 1);
         assert.equal(ran, 2, "nothing was sent again");
       });
     }

@@ -1,19 +1,16 @@
 // The back end's door: every audience, every error, and the management of groups and connections.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { build, connect, hear, WAYS, WEBSOCKETS_JSON, WEBSOCKETS_MESSAGEPACK } from "./support/client.mjs";
 import { call, publish } from "./support/http.mjs";
-import { gateway } from "./support/server.mjs";
+import { gateway, together } from "./support/server.mjs";
 import { eventually, signal, within } from "./support/wait.mjs";
 
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const BODY_BYTES_MAX = 1_048_576;
 const good = { audience: { all: true }, target: "News", arguments: [1] };
 
-const cleanings = [];
-let server;
-before(async () => { server = await gateway({ after: (clean) => cleanings.push(clean) }); });
-after(async () => { for (const clean of cleanings) await clean(); });
+const server = together(gateway);
 
 const bench = () => `${server.url}/hubs/bench`;
 

@@ -1,18 +1,15 @@
 // The story of the README on every way, and who may hear what.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { HubConnectionBuilder, HttpTransportType, LogLevel } from "@microsoft/signalr";
 import { build, connect, hear, WAYS, WEBSOCKETS_JSON } from "./support/client.mjs";
 import { call, publish, upgrade } from "./support/http.mjs";
-import { gateway, run } from "./support/server.mjs";
+import { gateway, run, together } from "./support/server.mjs";
 import { signal, within } from "./support/wait.mjs";
 
 const REFUSED = "An unexpected error occurred invoking 'SubscribeToTask' on the server. HubException: ";
 
-const cleanings = [];
-let server;
-before(async () => { server = await gateway({ after: (clean) => cleanings.push(clean) }, { env: { RUST_LOG: "trace" } }); });
-after(async () => { for (const clean of cleanings) await clean(); });
+const server = together((t) => gateway(t, { env: { RUST_LOG: "trace" } }));
 
 const tasks = () => `${server.url}/hubs/tasks`;
 const owned = (id, by = 1, on = server) => call(on, "PUT", `/api/v1/tasks/${id}`, { virtualKeyId: by });

@@ -1,11 +1,18 @@
 //! A breaker for each destination.
 
-use super::world::{Plan, World, seconds, turn};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::world::{Client, Plan, World, seconds, turn};
 use crate::delivery::acks::answering::Word;
-use crate::delivery::acks::courier::Errands;
+use crate::delivery::acks::courier::{Errands, Reading};
 use crate::delivery::acks::sending::Page;
 use crate::delivery::acks::{Config, Destination};
 use crate::delivery::{BreakerState, Force};
+use crate::protocol::Event;
+use crate::store::Owed;
 
 /// Three failures open it; its time is longer than a repeat's.
 fn plan() -> Plan {
@@ -83,18 +90,32 @@ async fn nacks_open_nothing() {
     assert_eq!(world.delivery.breakers().unwrap().open, 0);
 }
 
+fn own(client: &Client) -> Destination {
+    Destination::Subscriber(client.subscription.subscriber())
+}
+
+/// A client that an operator holds back, and that is owed `m1`.
+async fn held(world: &World) -> Client {
+    let client = world.client("a").await;
+    assert!(world.delivery.force_breaker(own(&client), Force::Open));
+    world.publish("m1").await;
+    client
+}
+
+/// It has got nothing so far, and gets `m1` now.
+async fn let_go(world: &World, client: &Client) {
+    assert_eq!(client.got().await, [""; 0]);
+    assert_eq!(world.delivery.breakers().unwrap().isolated, 1);
+    assert!(world.delivery.force_breaker(own(client), Force::Auto));
+    assert_eq!(client.got().await, ["m1"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_operator_holds_a_subscriber_back_and_lets_it_go() {
     let world = World::new().await;
-    let client = world.client("a").await;
-    let own = Destination::Subscriber(client.subscription.subscriber());
-    assert!(world.delivery.force_breaker(own, Force::Open));
-    world.publish("m1").await;
+    let client = held(&world).await;
     seconds(600).await;
-    assert_eq!(client.got().await, [""; 0]);
-    assert_eq!(world.delivery.breakers().unwrap().isolated, 1);
-    assert!(world.delivery.force_breaker(own, Force::Auto));
-    assert_eq!(client.got().await, ["m1"]);
+    let_go(&world, &client).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,24 +134,53 @@ async fn an_operator_stops_acceptance_without_touching_what_is_owed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_answered_a_moment_ago_is_not_sent_again_from_a_page_that_is_older() {
+async fn a_message_that_is_refused_for_itself_leaves_the_stores_probe_to_the_next() {
     let world = World::with(plan()).await;
+    let acks = world.acks();
+    for _ in 0..3 {
+        acks.store_breaker.lock().failed(Instant::now(), &acks.policy.breaker);
+    }
+    let waits = world.send(world.message("m1", "[]")).await.unwrap_err();
+    assert_eq!(waits.name(), "store_breaker_open");
+    seconds(61).await;
+    // Keys that are no texts: JSON has no such thing.
+    let mut nothing = world.message("m1", "[]");
+    let impossible = BTreeMap::from([(vec![1], 2)]);
+    nothing.envelope.event = Arc::new(Event::new("News", (impossible,)));
+    assert_eq!(world.send(nothing).await.unwrap_err().name(), "not_encodable");
+    let mut nowhere = world.message("m1", "[]");
+    nowhere.envelope.hub = "another".into();
+    assert_eq!(world.send(nowhere).await.unwrap_err().name(), "unknown_hub");
+    assert!(world.send(world.message("m1", "[]")).await.is_ok(), "this one probes");
+    assert_eq!(world.delivery.breakers().unwrap().store, BreakerState::Closed);
+}
+
+/// A client that has got `m1` and `m2`, while everything is read again, as when a breaker closes: when
+/// that was asked, and what was found.
+async fn reading_again(world: &World) -> (Client, Reading, Vec<Owed>) {
     let client = world.client("a").await;
     for id in ["m1", "m2"] {
         world.publish(id).await;
     }
     assert_eq!(client.got().await, ["m1", "m2"]);
-    let (acks, courier) = (client.subscription.acks.clone(), client.subscription.courier.clone());
-    // Everything is read again, as when a breaker closes; the answers come while that is under way.
+    let (acks, courier) = (&client.subscription.acks, &client.subscription.courier);
     courier.desk.lock().start_over();
     let (page, asked) = courier.next_page(&mut Errands::default()).expect("both are owed");
+    assert!(matches!(page, Page::After(None)));
     let owed = acks.store.owed(courier.subscriber, None, 2).await.unwrap().owed;
+    (client, asked, owed)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_answered_a_moment_ago_is_not_sent_again_from_a_page_that_is_older() {
+    let world = World::with(plan()).await;
+    let (client, asked, owed) = reading_again(&world).await;
+    let (acks, courier) = (client.subscription.acks.clone(), client.subscription.courier.clone());
     let seqs: Vec<_> = owed.iter().map(|owed| owed.seq).collect();
     let mut first = Errands::default();
     assert!(courier.hear(client.connection.id(), &seqs[..1], Word::Acked, None, &mut first));
     assert!(client.ack("m2").await, "the store has this one, and not yet the other");
     assert_eq!(world.pairs().await.acknowledged, 1);
-    assert!(matches!(page, Page::After(None)));
     assert!(courier.take_page(acks.shelve(owed), true, asked, &mut Errands::default()));
     acks.run_errands(&courier, first);
     turn().await;
@@ -144,7 +194,7 @@ async fn what_was_answered_a_moment_ago_is_not_sent_again_from_a_page_that_is_ol
 async fn letting_go_of_a_breaker_that_nobody_held_changes_nothing() {
     let world = World::with(plan()).await;
     let client = world.client("a").await;
-    let own = Destination::Subscriber(client.subscription.subscriber());
+    let own = own(&client);
     for id in ["m1", "m2", "m3"] {
         world.publish(id).await;
     }
@@ -162,17 +212,10 @@ async fn letting_go_of_a_breaker_that_nobody_held_changes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn what_an_operator_holds_stays_held_when_the_client_comes_again() {
     let world = World::new().await;
-    let client = world.client("a").await;
-    let own = Destination::Subscriber(client.subscription.subscriber());
-    assert!(world.delivery.force_breaker(own, Force::Open));
-    world.publish("m1").await;
-    client.leave(&world).await;
+    held(&world).await.leave(&world).await;
     let client = world.client("a").await;
     seconds(60).await;
-    assert_eq!(client.got().await, [""; 0]);
-    assert_eq!(world.delivery.breakers().unwrap().isolated, 1);
-    assert!(world.delivery.force_breaker(own, Force::Auto));
-    assert_eq!(client.got().await, ["m1"]);
+    let_go(&world, &client).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -180,19 +223,12 @@ async fn a_probe_finds_what_comes_after_a_page_of_answers_that_are_on_their_way_
     let mut plan = plan();
     plan.config.page_messages = 2;
     let world = World::with(plan).await;
-    let client = world.client("a").await;
-    for id in ["m1", "m2"] {
-        world.publish(id).await;
-    }
-    assert_eq!(client.got().await, ["m1", "m2"]);
+    let (client, asked, owed) = reading_again(&world).await;
     let (acks, courier) = (client.subscription.acks.clone(), client.subscription.courier.clone());
-    courier.desk.lock().start_over();
-    let (_, asked) = courier.next_page(&mut Errands::default()).expect("both are owed");
-    let page = acks.store.owed(courier.subscriber, None, 2).await.unwrap();
-    let seqs: Vec<_> = page.owed.iter().map(|owed| owed.seq).collect();
+    let seqs: Vec<_> = owed.iter().map(|owed| owed.seq).collect();
     let mut answers = Errands::default();
     assert!(courier.hear(client.connection.id(), &seqs, Word::Acked, None, &mut answers));
-    courier.take_probe(acks.shelve(page.owed), false, asked, &mut Errands::default());
+    courier.take_probe(acks.shelve(owed), false, asked, &mut Errands::default());
     assert!(courier.desk.lock().behind, "there may be more");
     courier.take_probe(Vec::new(), true, asked, &mut Errands::default());
     assert!(!courier.desk.lock().behind);

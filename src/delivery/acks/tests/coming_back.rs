@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::socket::Socket;
 use super::world::{Plan, World, seconds, turn};
+use crate::connections::tests_support::{Silent, Socket};
 use crate::connections::{self, Outlet};
 use crate::delivery::acks::courier::Errands;
 use crate::delivery::acks::{AckMode, Config};
@@ -177,7 +177,7 @@ async fn a_stateful_resume_restarts_the_time_and_sends_nothing_again_by_itself()
     // transport, once.
     let witness = client.connection.clone();
     let socket = Arc::new(Socket::default());
-    let resumed = witness.resume(Box::new(Waiting), Outlet::Direct(socket.clone()));
+    let resumed = witness.resume(Box::new(Silent), Outlet::Direct(socket.clone()));
     assert!(resumed.is_ok());
     turn().await;
     seconds(28).await;
@@ -191,18 +191,6 @@ async fn a_stateful_resume_restarts_the_time_and_sends_nothing_again_by_itself()
     client.connection.acked(10);
     seconds(1).await;
     assert_eq!(replayed(&socket), 2);
-}
-
-struct Waiting;
-
-impl connections::Source for Waiting {
-    fn poll_read(
-        &mut self,
-        _cx: &mut std::task::Context<'_>,
-        _out: &mut bytes::BytesMut,
-    ) -> std::task::Poll<connections::Inbound> {
-        std::task::Poll::Pending
-    }
 }
 
 #[tokio::test(start_paused = true)]

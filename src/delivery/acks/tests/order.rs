@@ -56,11 +56,7 @@ async fn only_so_many_publishes_wait_for_their_turn_and_the_next_is_told_so() {
 async fn a_repeat_keeps_no_place() {
     let world = World::new().await;
     let client = world.client("a").await;
-    world.publish("m1").await;
-    turn().await;
-    client.subscription.nack("m1", None, Some(Duration::from_secs(1)));
-    world.publish("m2").await;
-    seconds(2).await;
+    client.refuses_until_another_has_come(&world).await;
     assert_eq!(client.got().await, ["m1", "m2", "m1"]);
 }
 

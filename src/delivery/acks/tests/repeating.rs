@@ -157,11 +157,7 @@ async fn a_cumulative_ack_covers_what_was_sent_before_and_not_what_was_refused()
 async fn a_cumulative_ack_of_a_repeat_does_not_cover_what_came_between() {
     let world = World::new().await;
     let client = world.client("a").await;
-    world.publish("m1").await;
-    turn().await;
-    client.subscription.nack("m1", None, Some(Duration::from_secs(1)));
-    world.publish("m2").await;
-    seconds(2).await;
+    client.refuses_until_another_has_come(&world).await;
     assert_eq!(client.got().await, ["m1", "m2", "m1"]);
     client.subscription.ack_up_to("m1").await.unwrap();
     let pairs = world.pairs().await;

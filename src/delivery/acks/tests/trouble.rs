@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::world::{Client, Folder, Plan, World, seconds, turn};
 use crate::delivery::acks::Config;
-use crate::store::{Accepted, Outcome, Settle, Which};
+use crate::model::{HubName, Subject};
+use crate::store::{Accepted, Outcome, Settle, SimulatedDisk, Which};
 
 /// The bytes of contents in the store's files are damaged behind its back.
 fn damage(folder: &Folder, contents: &[&str]) {
@@ -139,4 +140,30 @@ async fn however_often_a_client_comes_back_one_look_at_it_is_planned() {
     // When the session has ended, nothing is left.
     seconds(130).await;
     assert_eq!((world.metrics.looks.get(), world.metrics.couriers.get()), (0, 0));
+}
+
+#[tokio::test]
+async fn who_joins_its_group_again_while_the_store_fails_stays_in_it() {
+    let disk = SimulatedDisk::default();
+    let world = World::on_disk(Plan::default(), &disk).await;
+    let (client, hub) = (world.client("a").await, HubName::from("hub"));
+    disk.fail_syncs(u32::MAX);
+    let refused = world.send(world.message("m1", "[]")).await.unwrap_err();
+    assert_eq!(refused.name(), "store_failing");
+    for group in ["g", "new"] {
+        let joined = world.delivery.join(&hub, client.connection.id(), &group.into()).await;
+        assert!(joined.is_err(), "{group}: it cannot be kept");
+    }
+    let is_there = async |group: &str| {
+        world.delivery.exists(&hub, &Subject::Group(group.into())).await.unwrap()
+    };
+    assert!(is_there("g").await, "where it was it stays");
+    assert!(!is_there("new").await, "and nothing is promised that was not kept");
+    world.ordinary("News").await;
+    let comes = async {
+        while client.got().await != ["News"] {
+            turn().await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), comes).await.is_ok());
 }

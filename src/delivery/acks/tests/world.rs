@@ -9,8 +9,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::socket::{Silent, Socket};
 use crate::backplane::InProcess;
+use crate::connections::tests_support::{Silent, Socket};
 use crate::connections::{self, Connection, Connections, NewConnection, Outlet, Pipe, Settings};
 use crate::delivery::acks::{self, AcceptedReceipt, AckMode, Acknowledged, Acks, HubAcks};
 use crate::delivery::acks::{NotAccepted, Publisher, Subscription};
@@ -19,6 +19,7 @@ use crate::model::{Audience, Caller, Envelope, MessageId, TransportKind};
 use crate::protocol::Protocol;
 use crate::store::{
     self, ClientKey, Counts, DeadFilter, DeadLetter, Identity, LocalStore, SessionKey,
+    SimulatedDisk,
 };
 
 /// What a test wants to be different.
@@ -94,6 +95,13 @@ impl World {
         let now = store::Moment::default();
         let store = LocalStore::open(plan.store.clone(), metrics, now).unwrap();
         (Self::begin(plan, Arc::new(store)), Folder(folder))
+    }
+
+    /// A node whose store is on a disk that does what the test wants.
+    pub(super) async fn on_disk(mut plan: Plan, disk: &SimulatedDisk) -> Self {
+        (plan.store.mode, plan.store.reserve_mib) = (store::Mode::Embedded, 0);
+        let store = disk.store(&plan.store, store::Moment::default());
+        Self::on(plan, Arc::new(store)).await
     }
 
     /// The gateway stops where it stands, and begins again with what its store knows.
@@ -325,6 +333,15 @@ impl Client {
 
     pub(super) async fn ack(&self, id: &str) -> bool {
         self.subscription.ack(id).await.unwrap()
+    }
+
+    /// It wants `m1` again in a second; `m2` comes meanwhile.
+    pub(super) async fn refuses_until_another_has_come(&self, world: &World) {
+        world.publish("m1").await;
+        turn().await;
+        self.subscription.nack("m1", None, Some(Duration::from_secs(1)));
+        world.publish("m2").await;
+        seconds(2).await;
     }
 
     /// Whether memory is taken for what is under way to it.

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 import { within } from "./wait.mjs";
 
@@ -110,6 +111,15 @@ export async function gateway(t, { config, bench = true, env = {}, command = [] 
   t.after(() => program.kill());
   const [, url] = await program.line(/^listening on (http:\/\/\S+)$/m);
   return { url, program, key: DEVELOPMENT_KEY };
+}
+
+/** What the tests of a file, or of a `describe`, have together: `start(t)` makes it before the first, and it ends after the last. */
+export function together(start) {
+  const cleanings = [];
+  const had = {};
+  before(async () => { Object.assign(had, await start({ after: (clean) => cleanings.unshift(clean) })); });
+  after(async () => { for (const clean of cleanings) await clean(); });
+  return had;
 }
 
 /** The conformance server; `CONFORMANCE_URL` names one that runs already. */

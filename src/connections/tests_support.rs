@@ -1,4 +1,5 @@
-//! The socket of a client in memory: it takes what it is given, and says nothing.
+//! The socket of a client in memory, for the tests of the rooms above: it takes what it is given, and
+//! says nothing.
 
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,11 +11,11 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::connections::{Inbound, Sink, Source};
+use super::{Inbound, Sink, Source};
 use crate::protocol::{HubMessage, Invocation, Protocol};
 
 /// A client that never says anything.
-pub(super) struct Silent;
+pub(crate) struct Silent;
 
 impl Source for Silent {
     fn poll_read(&mut self, _cx: &mut Context<'_>, _out: &mut BytesMut) -> Poll<Inbound> {
@@ -24,24 +25,29 @@ impl Source for Silent {
 
 /// Takes everything until it is told to stop.
 #[derive(Default)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     stopped: AtomicBool,
     taken: Mutex<Vec<u8>>,
     readable: Notify,
 }
 
 impl Socket {
-    pub(super) fn stop_reading(&self) {
+    pub(crate) fn stop_reading(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn read_on(&self) {
+    pub(crate) fn read_on(&self) {
         self.stopped.store(false, Ordering::Relaxed);
         self.readable.notify_waiters();
     }
 
+    /// Whether the last that was written is the close frame of an ordinary end.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.taken.lock().ends_with(&[0x88, 2, 3, 0xe8])
+    }
+
     /// The hub messages that were written, without their frames.
-    pub(super) fn messages(&self) -> Vec<Value> {
+    pub(crate) fn messages(&self) -> Vec<Value> {
         let message = |payload: Vec<u8>| {
             let text = payload.strip_suffix(&[0x1e]).unwrap();
             serde_json::from_slice(text).unwrap()
@@ -50,7 +56,7 @@ impl Socket {
     }
 
     /// The invocations that were written to a client that speaks MessagePack.
-    pub(super) fn packed_invocations(&self) -> Vec<Invocation> {
+    pub(crate) fn packed_invocations(&self) -> Vec<Invocation> {
         let message = |payload: Vec<u8>| {
             let mut bytes = BytesMut::from(&payload[..]);
             let message = Protocol::MessagePack.split(&mut bytes, 65_536).unwrap().unwrap();
@@ -70,6 +76,7 @@ impl Socket {
         while let [0x81 | 0x82, short, ..] = rest {
             let (header, length) = match short {
                 126 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
+                127 => panic!("longer than tests need"),
                 short => (2, usize::from(*short)),
             };
             let Some(payload) = rest.get(header..header + length) else { break };
@@ -95,8 +102,9 @@ impl Sink for Socket {
         Box::pin(self.readable.notified())
     }
 
-    fn close_frame(&self, _code: u16) -> Bytes {
-        Bytes::from_static(b"\x88\x00")
+    fn close_frame(&self, code: u16) -> Bytes {
+        let [high, low] = code.to_be_bytes();
+        Bytes::copy_from_slice(&[0x88, 2, high, low])
     }
 
     fn shutdown(&self) {}
