@@ -11,6 +11,7 @@ mod envelope;
 mod ids;
 mod setting;
 mod transport_kind;
+mod user_agent;
 
 pub use audience::{Audience, Subject};
 pub use caller::Caller;
@@ -19,3 +20,4 @@ pub use envelope::{Class, Envelope, Priority};
 pub use ids::{BadMessageId, ConnectionId, GroupName, HubName, MessageId, Tenant, UserId};
 pub use setting::BadSetting;
 pub use transport_kind::TransportKind;
+pub use user_agent::UserAgent;

@@ -18,6 +18,7 @@ mod cors;
 mod io;
 mod metrics;
 
+mod agents;
 mod answer;
 mod negotiate;
 mod query;

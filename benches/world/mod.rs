@@ -73,6 +73,7 @@ impl World {
             hub: HUB.into(),
             caller: self.caller.clone(),
             peer: None,
+            agent: None,
             transport: TransportKind::WebSockets,
             settings: self.settings.clone(),
             binary: true,

@@ -17,7 +17,7 @@ use super::end::End;
 use super::node::Connections;
 use super::outbox::Outbox;
 use super::sink::{Outlet, Source, Witness};
-use crate::model::{Caller, ConnectionId, GroupName, HubName, TransportKind};
+use crate::model::{Caller, ConnectionId, GroupName, HubName, TransportKind, UserAgent};
 use crate::protocol::{Protocol, encode};
 
 mod sending;
@@ -32,6 +32,8 @@ pub struct NewConnection {
     pub caller: Arc<Caller>,
     /// The peer's address, for bounds per caller.
     pub peer: Option<IpAddr>,
+    /// What its program calls itself.
+    pub agent: Option<UserAgent>,
     /// How its bytes travel.
     pub transport: TransportKind,
     /// The hub's settings.

@@ -38,6 +38,8 @@ pub enum End {
     },
     /// The server stops; the client may come back, to another node.
     Stopping,
+    /// Its session has a bug, and panicked.
+    Panicked,
 }
 
 impl End {
@@ -59,6 +61,30 @@ impl End {
             Self::NotResumed => "not_resumed",
             Self::Asked { .. } => "asked",
             Self::Stopping => "stopping",
+            Self::Panicked => "panicked",
+        }
+    }
+
+    /// Whether the transport failed, or the client vanished without a word. Nobody wanted such an
+    /// end; a close frame, a Close, a DELETE, the end of a credential are somebody's will.
+    pub fn is_transport_failure(&self) -> bool {
+        match self {
+            Self::Lost
+            | Self::SendTimedOut
+            | Self::ClientTimedOut
+            | Self::Stale
+            | Self::NotResumed => true,
+            Self::ClientLeft
+            | Self::ClientClosed
+            | Self::ClientFault
+            | Self::HandshakeRefused
+            | Self::Unwelcome
+            | Self::HandshakeTimedOut
+            | Self::TooSlow
+            | Self::Expired
+            | Self::Asked { .. }
+            | Self::Stopping
+            | Self::Panicked => false,
         }
     }
 }

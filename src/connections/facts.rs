@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::node::Connections;
-use crate::model::{Caller, ConnectionId, GroupName, HubName, TransportKind};
+use crate::model::{Caller, ConnectionId, GroupName, HubName, TransportKind, UserAgent};
 
 /// One connection at one moment. Times count back from that moment, to the second.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Facts {
     pub caller: Arc<Caller>,
     /// The peer's address.
     pub peer: Option<IpAddr>,
+    /// What its program calls itself.
+    pub agent: Option<UserAgent>,
     /// How its bytes travel.
     pub transport: TransportKind,
     /// The groups it is in.
@@ -63,6 +65,7 @@ impl Connection {
             hub: self.hub().clone(),
             caller: self.caller().clone(),
             peer: self.new.peer,
+            agent: self.new.agent.clone(),
             transport: self.new.transport,
             groups: self.groups(),
             age,

@@ -204,7 +204,8 @@ impl Pipe {
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        self.connection.end(End::Lost);
+        // The conversation was cut off: by its task's end, or by its own bug.
+        self.connection.end(if std::thread::panicking() { End::Panicked } else { End::Lost });
         self.connection.node.unpark(&self.connection);
         drop(self.connection.replacement.lock().take());
         self.connection.outbox.lock().dispose(self.connection.node.bounds());

@@ -6,6 +6,7 @@
 //! What ends goes back through the `settler`. The `clock` looks
 //! when a pair is due, hands out repeats, and lets time pass in the store.
 
+mod absent;
 mod answering;
 mod clock;
 mod config;
@@ -15,6 +16,7 @@ mod engine;
 mod firsts;
 mod hub;
 mod insight;
+mod linking;
 mod live;
 mod looks;
 mod message;

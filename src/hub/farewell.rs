@@ -1,5 +1,7 @@
 //! The last words of a conversation (protocol reference, 5.6 and 5.10).
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -13,11 +15,14 @@ use super::error::{HubError, HubResult};
 use super::greeting::CODE_NORMAL;
 use super::returning;
 use super::running::guarded;
+use super::seat::Seat;
 use super::session::Session;
 use crate::connections::End;
 use crate::protocol::Close;
 
 const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";
+/// What the hub is told of its session's bug.
+const PANICKED: &str = "The session panicked.";
 /// The number of the call that `on_disconnected` is.
 const ON_DISCONNECTED: u64 = u64::MAX;
 
@@ -66,6 +71,8 @@ impl Farewell {
             ),
             End::Expired => Self::plain(None, true),
             End::Asked { reason, allow_reconnect } => Self::plain(reason.clone(), *allow_reconnect),
+            // Seen by nobody: the session that would say it is gone.
+            End::Panicked => Self::silent(PANICKED),
             End::Stopping => Self { patient: true, ..Self::plain(None, true) },
         }
     }
@@ -113,7 +120,8 @@ impl<H: Hub> Session<H> {
         // Before it can be sent anything ordinary, for what is acknowledged must not come later. Who
         // was here before is first sent what it is owed.
         if let Some(own) = seat.core.subscription().filter(|own| !own.catches_up()) {
-            own.begin();
+            // What was accepted since it came, too.
+            own.replay().await;
         }
         if let Err(error) = delivery.connected(&seat.core.connection).await {
             return Err(Farewell::unwelcome(&error.into(), options.detailed_errors));
@@ -141,6 +149,7 @@ impl<H: Hub> Session<H> {
             }
         };
         seat.core.connection.set_busy(false);
+        seat.core.is_welcome.store(greeted.is_ok(), Ordering::Release);
         greeted.map_err(|error| {
             let (hub, connection) = (seat.core.house.context.name(), seat.core.connection.id());
             tracing::debug!(%hub, %connection, %error, "a client was not welcome");
@@ -167,8 +176,6 @@ impl<H: Hub> Session<H> {
         if farewell.patient {
             settle(&mut calls, options.call_grace).await;
         }
-        // Then `on_connected` failed, so `on_disconnected` does not run.
-        let was_welcome = farewell.why != End::Unwelcome;
         // The Close is queued first; what follows does not wait for the client to take it.
         let closing = pipe.finish(farewell.why, farewell.close.as_ref(), CODE_NORMAL);
         let leaving = async {
@@ -176,21 +183,39 @@ impl<H: Hub> Session<H> {
             delivery.disconnected(&seat.core.connection).await;
             settle(&mut calls, options.call_grace).await;
             drop(calls);
-            if !was_welcome {
-                return;
-            }
-            let context = Context::new(seat.clone(), ON_DISCONNECTED, None);
-            let goodbye = async {
-                H::on_disconnected(context, farewell.error).await;
-                Ok(())
-            };
-            if let Err(error) = in_time(options.callback_deadline, goodbye).await {
-                let (hub, connection) = (seat.core.house.context.name(), seat.core.connection.id());
-                tracing::warn!(%hub, %connection, %error, "on_disconnected failed");
-            }
+            say_goodbye(&seat, farewell.error).await;
         };
         join(closing, leaving).await;
     }
+}
+
+/// Tells the hub that a client has gone, once, and only if it greeted it: otherwise `on_connected`
+/// failed, or was never asked.
+async fn say_goodbye<H: Hub>(seat: &Arc<Seat<H>>, error: Option<String>) {
+    if !seat.core.is_welcome.swap(false, Ordering::AcqRel) {
+        return;
+    }
+    let context = Context::new(seat.clone(), ON_DISCONNECTED, None);
+    let goodbye = async {
+        H::on_disconnected(context, error).await;
+        Ok(())
+    };
+    let deadline = seat.core.house.options.callback_deadline;
+    if let Err(error) = in_time(deadline, goodbye).await {
+        let (hub, connection) = (seat.core.house.context.name(), seat.core.connection.id());
+        tracing::warn!(%hub, %connection, %error, "on_disconnected failed");
+    }
+}
+
+/// The session has panicked, and with it went its pipe and its calls. What others know of the
+/// connection goes, too: it must not be sent to, counted or waited for.
+pub(super) async fn after_panic<H: Hub>(seat: Arc<Seat<H>>, panic: HubError) {
+    let core = &seat.core;
+    let (hub, connection) = (core.house.context.name(), core.connection.id());
+    tracing::error!(%hub, %connection, error = %panic, "a session panicked; its client may come back");
+    core.leave();
+    core.house.context.delivery().disconnected(&core.connection).await;
+    say_goodbye(&seat, Some(PANICKED.to_owned())).await;
 }
 
 /// Lets calls go on for a while.

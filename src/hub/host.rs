@@ -7,10 +7,12 @@ use futures_util::future::BoxFuture;
 use super::ack_methods;
 use super::clients::HubContext;
 use super::definition::Hub;
+use super::farewell;
 use super::greeting;
 use super::methods::Methods;
 use super::metrics::Metrics;
 use super::options::HubOptions;
+use super::running::guarded;
 use super::seat::{Core, House, Seat, Served};
 use super::session::Session;
 use super::visit::Visit;
@@ -67,8 +69,10 @@ impl<H: Hub> Endpoint for HubHost<H> {
             let core = Core::new(connection.clone(), house, opening);
             let seat = Arc::new(Seat { core, served, state: H::State::default() });
             // Boxed: by value it would be stored twice, in every idle connection.
-            let session = Box::pin(converse(pipe, seat));
-            Pipe::in_turns(&connection, session).await;
+            let session = Box::pin(guarded(converse(pipe, seat.clone())));
+            if let Err(panic) = Pipe::in_turns(&connection, session).await {
+                Box::pin(farewell::after_panic(seat, panic)).await;
+            }
         })
     }
 }

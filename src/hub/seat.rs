@@ -1,5 +1,6 @@
 //! What one connection, its session and its calls share.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use bytestring::ByteString;
@@ -43,6 +44,8 @@ pub(super) struct Core {
     pub(super) desk: Desk,
     /// Who it is across connections; none when the node keeps nothing.
     pub(super) subscription: OnceLock<Arc<Subscription>>,
+    /// The hub has greeted the client, and not said goodbye yet.
+    pub(super) is_welcome: AtomicBool,
     /// Cancelled when the connection is over; made when somebody wants it.
     gone: OnceLock<CancellationToken>,
 }
@@ -55,6 +58,7 @@ impl Core {
             opening,
             desk: Desk::default(),
             subscription: OnceLock::new(),
+            is_welcome: AtomicBool::new(false),
             gone: OnceLock::new(),
         }
     }

@@ -6,6 +6,7 @@ mod calls;
 mod endings;
 mod filters;
 pub(super) mod hub;
+mod panics;
 mod questions;
 mod sessions;
 mod stateful;

@@ -126,6 +126,7 @@ impl World {
             hub: "hub".into(),
             caller: Arc::new(caller),
             peer: None,
+            agent: None,
             transport: TransportKind::WebSockets,
             settings: Arc::new(Settings::default()),
             binary: query != "text-only",
@@ -211,6 +212,11 @@ impl Client {
         self.wire.say(Said::End(Inbound::Lost));
     }
 
+    /// Its session meets a bug at the next read.
+    pub(super) fn meet_a_bug(&self) {
+        self.wire.say(Said::Bug);
+    }
+
     pub(super) fn close(&self) {
         self.wire.say(Said::End(Inbound::Closed));
     }
@@ -263,6 +269,7 @@ impl Client {
 enum Said {
     Bytes(Bytes),
     End(Inbound),
+    Bug,
 }
 
 /// What a client has sent.
@@ -288,6 +295,7 @@ impl Source for Wire {
                 Poll::Pending
             }
             Some(Said::End(end)) => Poll::Ready(*end),
+            Some(Said::Bug) => panic!("a bug in the session of a test"),
             Some(Said::Bytes(bytes)) => {
                 out.extend_from_slice(bytes);
                 wire.0.pop_front();

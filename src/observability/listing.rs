@@ -90,8 +90,7 @@ fn one(own: &Facts, view: View, now: SystemTime) -> Value {
             "connectedAt": connected_at,
             "lastActivityAt": shape::before(now, own.idle),
             "groups": groups,
-            // Clients' own words are not kept.
-            "userAgent": null,
+            "userAgent": own.agent.as_ref().map(|agent| agent.as_str()),
             "ipAddress": own.peer.map(|peer| peer.to_string()),
             "transportType": own.transport.name(),
             "metadata": {},

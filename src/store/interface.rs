@@ -107,6 +107,9 @@ pub trait Store: Send + Sync + 'static {
         now: Moment,
     ) -> Answer<Departed>;
 
+    /// Which of these subscribers will not come back.
+    fn gone(&self, subscribers: Vec<SubscriberId>) -> Answer<Vec<SubscriberId>>;
+
     /// The subscriber will not come back: what it is owed becomes dead letters `subscriber_gone`.
     fn end(&self, subscriber: SubscriberId, now: Moment) -> Answer<Vec<Ended>>;
 

@@ -97,7 +97,13 @@ pub async fn serve(
 
 fn prepare(stream: &TcpStream, config: &Config) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    SockRef::from(stream).set_send_buffer_size(config.send_buffer_bytes)
+    let socket = SockRef::from(stream);
+    socket.set_send_buffer_size(config.send_buffer_bytes)?;
+    // A host that is gone says nothing: the pings to it wait in the kernel, not in the outbox, where
+    // the send timeout would see them.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(config.unacked_timeout())?;
+    Ok(())
 }
 
 /// A client that gave up is nobody's problem; anything else is most likely a limit of the system.
@@ -154,6 +160,21 @@ mod tests {
             assert!((ms - f64::from(expected)).abs() < 1.0, "{ms} is not {expected}");
         }
         assert_eq!(ms.len(), expected.len());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_accepted_socket_does_not_wait_for_a_vanished_host_as_long_as_the_kernel_would() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for (ms, patience) in [(60_000, Some(Duration::from_secs(60))), (0, None)] {
+            let _client = TcpStream::connect(address).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let config = Config { unacked_timeout_ms: ms, ..Config::default() };
+            prepare(&stream, &config).unwrap();
+            let set = SockRef::from(&stream).tcp_user_timeout().unwrap();
+            assert_eq!(set, patience);
+        }
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub struct Config {
     pub send_timeout_ms: u64,
     /// Kernel send buffer of each socket; bounds what a slow reader costs besides its outbox.
     pub send_buffer_bytes: usize,
+    /// Bytes the peer's kernel does not acknowledge, or that it has no window for, end the socket
+    /// after this (Linux: TCP_USER_TIMEOUT). 0 leaves it to the kernel, about a quarter of an hour.
+    pub unacked_timeout_ms: u64,
     /// A long poll with nothing to say is answered after this.
     pub poll_timeout_ms: u64,
     /// A negotiated id that no transport attaches to is forgotten after this.
@@ -38,6 +41,7 @@ impl Default for Config {
             body_read_timeout_ms: 30_000,
             send_timeout_ms: 10_000,
             send_buffer_bytes: 262_144,
+            unacked_timeout_ms: 60_000,
             poll_timeout_ms: 90_000,
             unattached_timeout_ms: 15_000,
             unattached_max: 100_000,
@@ -63,8 +67,21 @@ impl Config {
         ];
         match positive.iter().find(|(_, value)| *value == 0) {
             Some((name, _)) => Err(format!("transport.{name} must be at least 1")),
+            None if !Self::is_patience(self.unacked_timeout_ms) => {
+                Err("transport.unacked_timeout_ms must be 0, or from 1000 to 3600000".to_owned())
+            }
             None => Ok(()),
         }
+    }
+
+    /// Shorter than a second a good link does not live through its first lost packet.
+    fn is_patience(ms: u64) -> bool {
+        ms == 0 || (1_000..=3_600_000).contains(&ms)
+    }
+
+    /// None: the kernel's own.
+    pub(super) fn unacked_timeout(&self) -> Option<Duration> {
+        (self.unacked_timeout_ms != 0).then(|| Duration::from_millis(self.unacked_timeout_ms))
     }
 
     pub(super) fn header_read_timeout(&self) -> Duration {

@@ -21,6 +21,8 @@ pub struct Metrics {
     pub unattached_expired: IntCounter,
     /// Open sockets, upgraded ones included.
     pub sockets: IntGauge,
+    /// User-Agents that were not kept because there were too many different ones.
+    pub agents_not_kept: IntCounter,
     /// WebSockets closed because of a broken frame.
     pub websocket_violations: IntCounter,
 }
@@ -48,6 +50,10 @@ impl Metrics {
             unattached_expired: counting
                 .counter("transport_unattached_expired_total", "Ids whose transport never came")?,
             sockets: counting.gauge("transport_sockets", "Open sockets, upgraded ones included")?,
+            agents_not_kept: counting.counter(
+                "transport_agents_not_kept_total",
+                "User-Agents not kept for want of room",
+            )?,
             websocket_violations: counting.counter(
                 "transport_websocket_violations_total",
                 "WebSockets closed because of a broken frame",

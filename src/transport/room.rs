@@ -12,6 +12,7 @@ use http::request::Parts;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::agents::Agents;
 use super::answer;
 use super::config::Config;
 use super::cors::Cors;
@@ -23,7 +24,7 @@ use super::table::{Slot, SlotOrigin, Table};
 use super::token::Token;
 use crate::auth::PeerAddr;
 use crate::connections::{Connections, Opening};
-use crate::model::Caller;
+use crate::model::{Caller, UserAgent};
 
 /// How often ids without a transport are looked through, as in ASP.NET Core.
 const SCAN: Duration = Duration::from_secs(1);
@@ -37,6 +38,7 @@ pub struct Transport {
     metrics: Arc<Metrics>,
     table: Table,
     budget: Arc<Budget>,
+    agents: Agents,
     draining: CancellationToken,
 }
 
@@ -55,6 +57,7 @@ impl Transport {
                 used: AtomicUsize::new(0),
                 max: config.unattached_bytes_max,
             }),
+            agents: Agents::new(metrics.agents_not_kept.clone()),
             config,
             cors: Arc::new(cors),
             connections,
@@ -105,6 +108,10 @@ impl Transport {
 
     pub(super) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    pub(super) fn agents(&self) -> &Agents {
+        &self.agents
     }
 
     pub(super) fn budget(&self) -> &Arc<Budget> {
@@ -194,6 +201,8 @@ pub(super) struct Visitor {
     query: Box<str>,
     pub(super) caller: Arc<Caller>,
     pub(super) peer: Option<SocketAddr>,
+    /// What its program calls itself, when it may open a connection.
+    pub(super) agent: Option<UserAgent>,
 }
 
 impl Visitor {
@@ -204,6 +213,7 @@ impl Visitor {
             query: query.into(),
             caller,
             peer: parts.extensions.get::<PeerAddr>().map(|peer| peer.0),
+            agent: None,
         }
     }
 

@@ -60,6 +60,7 @@ impl HubRoute {
             hub: self.hub.clone(),
             caller: visitor.caller.clone(),
             peer: visitor.peer.map(|peer| peer.ip()),
+            agent: visitor.agent.clone(),
             transport: kind,
             settings: self.settings.clone(),
             binary: kind != TransportKind::ServerSentEvents,
@@ -170,7 +171,10 @@ async fn answer(
         Ok(caller) => caller,
         Err(refusal) => return refusal,
     };
-    let visitor = Visitor::new(&parts, Arc::new(caller));
+    let mut visitor = Visitor::new(&parts, Arc::new(caller));
+    if let Kind::WebSocket | Kind::Events | Kind::Poll = kind {
+        visitor.agent = room.agents().of(&parts.headers);
+    }
     match kind {
         Kind::Negotiate => negotiate::answer(room, hub, &visitor),
         Kind::WebSocket => websocket::open(room, hub, &mut parts, visitor),

@@ -90,6 +90,7 @@ async fn a_listing_says_how_many_there_are_and_shows_as_many_as_asked_for() {
     assert_eq!((&listed[0]["connectionId"], &listed[0]["virtualKeyId"]), (&json!("a"), &json!(1)));
     assert_eq!(listed[0]["transportType"], "ServerSentEvents");
     assert_eq!(listed[0]["idleTime"], "00:00:05");
+    assert_eq!(listed[0]["userAgent"], "story/1");
 }
 
 #[tokio::test(start_paused = true)]

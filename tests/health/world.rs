@@ -13,7 +13,7 @@ use conduit_realtime::connections::{
     self, Config, Connection, Connections, Inbound, NewConnection, Outlet, Pipe, Settings, Source,
 };
 use conduit_realtime::delivery::{self, AckMetrics, Delivery, HubAcks, Keeping};
-use conduit_realtime::model::{Caller, TransportKind};
+use conduit_realtime::model::{Caller, TransportKind, UserAgent};
 use conduit_realtime::observability::{Access, Engine, Gate, Observed, QueueProbe, router};
 use conduit_realtime::protocol::Protocol;
 use conduit_realtime::store::{LocalStore, Moment};
@@ -122,6 +122,7 @@ impl World {
             hub: HUB.into(),
             caller: Arc::new(caller),
             peer: None,
+            agent: UserAgent::of(b"story/1"),
             transport,
             settings: Arc::new(Settings {
                 disconnect_timeout: Duration::from_secs(86_400),

@@ -141,6 +141,7 @@ impl World {
             hub: hub.into(),
             caller: Arc::new(Caller::of_user(user)),
             peer: Some(SocketAddr::from(([127, 0, 0, 1], 1)).ip()),
+            agent: None,
             transport: TransportKind::LongPolling,
             settings: Arc::default(),
             binary: true,

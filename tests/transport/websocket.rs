@@ -190,6 +190,47 @@ async fn a_client_that_reads_nothing_is_reset_after_the_send_timeout() {
 }
 
 #[tokio::test]
+async fn what_a_client_calls_itself_is_known_whatever_its_transport() {
+    let world = World::start().await;
+    let named = |name: &'static str| ("User-Agent", name);
+    let mut request: Vec<_> = UPGRADE.to_vec();
+    request.push(named("socket/1"));
+    let mut socket = world.send("GET", "/hub", &request, b"").await;
+    socket.write_all(b"\x81\x81\0\0\0\0x").await.unwrap();
+    let mut held = Vec::new();
+    for (name, accept) in [("poller/2", "*/*"), ("events/3", "text/event-stream")] {
+        let path = format!("/hub?id={}", world.negotiate("").await);
+        let headers = [("Accept", accept), named(name)];
+        held.push(world.send("GET", &path, &headers, b"").await);
+        // Its conversation begins with its first word.
+        world.until(|| world.connections.count() == held.len() + 1).await;
+        let said = world.request("POST", &path, &[named("another/4")], b"x").await;
+        assert_eq!(said.status, 200);
+    }
+    world.until(|| world.connections.facts().count() == 3).await;
+    let mut names: Vec<_> =
+        world.connections.facts().map(|own| own.agent.unwrap().as_str().to_owned()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["events/3", "poller/2", "socket/1"]);
+}
+
+/// The kernel's own patience is a quarter of an hour. A host without a window stands for one that is
+/// gone: for neither does the kernel get rid of what it was given.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_link_on_which_nothing_is_acknowledged_ends_before_the_kernel_gives_it_up() {
+    let world = World::with(|plan| {
+        plan.config.unacked_timeout_ms = 1_000;
+        // Not this one.
+        plan.settings.send_timeout = PATIENCE * 6;
+    })
+    .await;
+    let mut stream = bare(&world).await;
+    stream.write_all(b"\x81\x85\0\0\0\0flood").await.unwrap();
+    assert_eq!(world.ends(1).await, [End::Lost]);
+}
+
+#[tokio::test]
 async fn a_silent_client_is_dropped_before_its_request_is_complete() {
     let world = World::with(|plan| plan.config.header_read_timeout_ms = 100).await;
     let mut stream = TcpStream::connect(world.address).await.unwrap();

@@ -158,6 +158,7 @@ fn each_bad_value_is_refused_by_name_and_limit() {
             "connections.outbox_bytes_max must be 1024",
         ),
         ("[transport]\nsend_buffer_bytes = 0", "transport.send_buffer_bytes must be at least 1"),
+        ("[transport]\nunacked_timeout_ms = 50", "must be 0, or from 1000 to 3600000"),
         ("[cors]\norigins = [\"*\"]", "cors.origins \"*\" is no origin"),
         ("[publish]\nbody_bytes_max = 1", "publish.body_bytes_max must be 1024 to 67108864, not 1"),
         (

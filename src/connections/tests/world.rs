@@ -75,6 +75,7 @@ impl World {
             hub: "hub".into(),
             caller: Arc::new(caller),
             peer: None,
+            agent: None,
             transport: TransportKind::WebSockets,
             settings: Arc::new(settings),
             binary: true,

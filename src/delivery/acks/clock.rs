@@ -98,6 +98,7 @@ impl Acks {
                     }
                 }
             }
+            self.forget_the_gone().await;
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! All in memory and under one lock; nothing here waits. What has to be written down comes back as
 //! [`Errands`], to be run when the lock is free. The courier outlives its connection while something
-//! was tried in vain, because its counts of attempts are newer than those in the store.
+//! was tried in vain, because its counts of attempts are newer than those in the store, and while
+//! its breaker remembers a failure or is in an operator's hand (`linking`, `absent`).
 //!
 //! The store holds everything that is owed; only what is being delivered is a flight here. When an
 //! outbox is full, too much is unanswered, or the breaker is open, the courier falls *behind*: new
@@ -23,7 +24,7 @@ use crate::connections::Connection;
 use crate::delivery::breaker::Breaker;
 use crate::delivery::lanes::Lane;
 use crate::delivery::pair::Pair;
-use crate::model::{ConnectionId, Tenant};
+use crate::model::Tenant;
 use crate::protocol::Protocol;
 use crate::store::{Attempt, MessageSeq, Moment, PairStatus, Settle, Spent, SubscriberId};
 
@@ -166,79 +167,6 @@ impl Courier {
         errands
     }
 
-    /// The connection of the subscriber is here; nothing is sent before [`Courier::begin`].
-    pub(super) fn attach(
-        &self,
-        connection: Arc<Connection>,
-        protocol: Protocol,
-        mode: AckMode,
-    ) -> Errands {
-        let mut errands = Errands::default();
-        let mut desk = self.desk.lock();
-        desk.link = Some(Link { connection, protocol, mode, begun: false, parked: false });
-        if desk.has_work() {
-            let why = "The connection was replaced.";
-            self.hold_flights(&mut desk, why, true, &mut errands);
-            desk.written = 0;
-            desk.live = None;
-            desk.forget_unread();
-            // A probe that the connection before took with it.
-            desk.probe = None;
-            desk.breaker.unused();
-            for flight in desk.flights.values_mut() {
-                (flight.first, flight.last) = (0, 0);
-            }
-            desk.start_over();
-        }
-        errands
-    }
-
-    /// Groups are restored: what is owed may go out.
-    pub(super) fn begin(&self, connection: &Connection) -> Errands {
-        let mut errands = Errands::default();
-        let mut desk = self.desk.lock();
-        if desk.is_linked_to(connection.id())
-            && let Some(link) = &mut desk.link
-        {
-            link.begun = true;
-            errands.load = desk.wants_load(&self.policy);
-        }
-        errands
-    }
-
-    /// The connection is over. Does nothing when another one has taken over.
-    pub(super) fn detach(&self, connection: &Connection, transport_failed: bool) -> Errands {
-        let mut errands = Errands::default();
-        let mut desk = self.desk.lock();
-        if !desk.is_linked_to(connection.id()) {
-            return errands;
-        }
-        if transport_failed {
-            desk.breaker.failed(Instant::now(), &self.policy.breaker);
-        }
-        desk.link = None;
-        if desk.has_work() {
-            let why = "The connection was lost before an answer.";
-            self.hold_flights(&mut desk, why, true, &mut errands);
-            desk.look_at = None;
-            desk.forget_unread();
-            desk.start_over();
-            desk.breaker.unused();
-            desk.probe = None;
-        }
-        errands
-    }
-
-    /// Whether the courier can go: nobody to serve and nothing to remember, be it what an operator
-    /// wants of it.
-    pub(super) fn is_idle(&self) -> bool {
-        let desk = self.desk.lock();
-        desk.link.is_none()
-            && desk.flights.is_empty()
-            && desk.ending.is_empty()
-            && !desk.breaker.is_forced()
-    }
-
     /// A pair has ended: here, or elsewhere by expiry, another node, an operator.
     pub(super) fn ended(&self, seq: MessageSeq, how: PairStatus) -> Errands {
         let mut errands = Errands::default();
@@ -265,16 +193,6 @@ impl Courier {
         desk.fall_behind(seq);
         errands.load |= desk.wants_load(&self.policy);
         errands
-    }
-
-    /// The socket is gone, and a new one may come: no timer runs.
-    pub(super) fn park(&self, by: &ConnectionId) {
-        let mut desk = self.desk.lock();
-        if desk.is_linked_to(by)
-            && let Some(link) = &mut desk.link
-        {
-            link.parked = true;
-        }
     }
 
     /// Takes a flight out, and lets those go on that waited for it.

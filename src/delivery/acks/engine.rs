@@ -8,6 +8,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::absent::Absent;
 use super::config::Config;
 use super::courier::{Courier, Errands, Reading, Repeat};
 use super::firsts::Firsts;
@@ -39,8 +40,10 @@ pub(in crate::delivery) struct Acks {
     /// The store as a destination: it fails for everybody, so it has one breaker.
     pub(super) store_breaker: Mutex<Breaker>,
     /// Those of all connections, and of who was lost while something was tried in vain that it is
-    /// still owed: bounded by connections and by the subscribers of the store.
+    /// still owed, or with a breaker that remembers it: bounded by connections and by the subscribers
+    /// of the store.
     pub(super) couriers: RwLock<HashMap<SubscriberId, Arc<Courier>>>,
+    pub(super) absent: Absent,
     pub(super) firsts: Firsts,
     pub(super) repeats: Mutex<Lanes<Tenant, Repeat>>,
     /// Couriers somebody must look at.
@@ -75,6 +78,7 @@ impl Acks {
             settler: Settler::default(),
             store_breaker: Mutex::default(),
             couriers: RwLock::default(),
+            absent: Absent::default(),
             firsts: Firsts::new(),
             repeats: Mutex::new(Lanes::new()),
             looks: Mutex::default(),
@@ -266,21 +270,6 @@ impl Acks {
         }
         if let Some(sink) = self.on_ended.read().clone() {
             sink(ended);
-        }
-    }
-
-    pub(super) fn forget_if_idle(&self, courier: &Arc<Courier>) {
-        if !courier.is_idle() {
-            return;
-        }
-        let mut couriers = self.couriers.write();
-        // Under the map's lock, so that nobody attaches to a courier that is being forgotten.
-        if courier.is_idle() {
-            couriers.remove(&courier.subscriber);
-            let mut looks = self.looks.lock();
-            looks.forget(courier.subscriber);
-            self.policy.metrics.looks.set(gauge(looks.len()));
-            self.policy.metrics.couriers.set(gauge(couriers.len()));
         }
     }
 

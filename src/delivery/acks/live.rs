@@ -2,7 +2,10 @@
 //! that wait there, so that both classes keep the order of their publishers.
 //!
 //! Everything up to a place is read from the store and goes out at once; what was accepted later is
-//! offered when its publisher's turn has come, like an ordinary message, and put aside like one.
+//! offered when its publisher's turn has come, like an ordinary message, and put aside like one. So is
+//! what was accepted before, and whose turn comes while the client is here: the publisher may have
+//! something ordinary before it. Nothing is read until the turns have come that were due when the place
+//! was taken, so that it is known which those are.
 //! When the owed ones are out, what waits aside is let in. Within bounds: what has no room aside, and
 //! all that comes after it, waits in the store until then.
 
@@ -19,12 +22,16 @@ use crate::store::{MessageSeq, Spent};
 
 /// How long a replay may take before its client's live messages begin. What is left follows.
 const REPLAY_MAX: Duration = Duration::from_secs(10);
+/// Longer than turns of a healthy store take. If it does not come to an end, what is owed must not wait
+/// for it: then an ordinary message may come later than it should.
+const TURNS_MAX: Duration = Duration::from_secs(1);
 const REPLAY_LOOK_FIRST: Duration = Duration::from_millis(1);
 const REPLAY_LOOK: Duration = Duration::from_millis(20);
 
 /// What a courier knows while its client catches up.
 pub(super) struct Live {
-    /// What was accepted later is new.
+    /// What was accepted later is new. Nobody's place as long as that is not known: then everything is
+    /// read that is not put aside.
     after: MessageSeq,
     /// Everything up to there is out.
     reached: bool,
@@ -61,13 +68,24 @@ impl Live {
 }
 
 impl Courier {
-    /// What is accepted after that place is new to the client of this connection.
-    pub(super) fn live_after(&self, connection: &Connection, after: MessageSeq) {
+    /// From here on what is offered to the client of this connection is put aside.
+    pub(super) fn catch_up(&self, connection: &Connection) {
         let mut desk = self.desk.lock();
         if desk.is_linked_to(connection.id()) {
             let room = self.policy.unanswered_max / 4;
+            let after = MessageSeq(u64::MAX);
             let live = Live { after, reached: false, overflowed: false, room };
             desk.live = Some(Box::new(live));
+        }
+    }
+
+    /// What is accepted after that place is new to it.
+    pub(super) fn live_after(&self, connection: &Connection, after: MessageSeq) {
+        let mut desk = self.desk.lock();
+        if desk.is_linked_to(connection.id())
+            && let Some(Work { live: Some(live), .. }) = desk.work.as_deref_mut()
+        {
+            live.after = after;
         }
     }
 
@@ -81,9 +99,6 @@ impl Courier {
     ) -> bool {
         let Some((link, work)) = desk.both() else { return false };
         let Work { live: Some(live), flights, .. } = work else { return false };
-        if message.seq <= live.after {
-            return false;
-        }
         if message.is_expired(self.policy.moment()) {
             // The store's next sweep says so.
             return true;
@@ -158,6 +173,10 @@ impl Subscription {
     /// Groups are settled: what is owed is appended now, in order of acceptance. Completes when
     /// nothing more is owed, the outbox is full, or after ten seconds; live messages may follow.
     pub async fn replay(&self) {
+        if let Some(found) = &self.found {
+            let passed = self.acks.turns.passed(found.under_way);
+            let _ = tokio::time::timeout(TURNS_MAX, passed).await;
+        }
         self.begin();
         let caught_up = async {
             let mut look = REPLAY_LOOK_FIRST;
@@ -181,8 +200,8 @@ impl Subscription {
         self.found.is_some()
     }
 
-    /// As [`Subscription::replay`], for somebody who waits for nothing.
-    pub fn begin(&self) {
+    /// Sends what it is owed from now on, and waits for nothing.
+    pub(super) fn begin(&self) {
         let errands = self.courier.begin(&self.connection);
         self.acks.run_errands(&self.courier, errands);
     }

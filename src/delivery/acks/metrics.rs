@@ -28,11 +28,15 @@ pub struct Metrics {
     pub not_encodable: IntCounter,
     /// Times a subscriber's breaker opened.
     pub breakers_opened: IntCounter,
+    /// Links that broke with something on its way, each a failure of its subscriber's breaker.
+    pub transport_failures: IntCounter,
+    /// Breakers that were let go of because their subscriber was gone.
+    pub holds_ended: IntCounter,
     /// Durable messages that wait for their turn to be appended to outboxes.
     pub firsts_waiting: IntGauge,
     /// Repeats that wait for their turn.
     pub repeats_waiting: IntGauge,
-    /// Subscribers that are here, or are owed something that was tried in vain.
+    /// Subscribers that are here, or away with something to remember.
     pub couriers: IntGauge,
     /// Couriers at which somebody will look when something is due.
     pub looks: IntGauge,
@@ -71,6 +75,14 @@ impl Metrics {
             unread: counter("unread_total", "Owed messages not read from the disk, each time")?,
             not_encodable: counter("not_encodable_total", "Messages that cannot be said")?,
             breakers_opened: counter("breakers_opened_total", "Subscribers' breakers opened")?,
+            transport_failures: counter(
+                "transport_failures_total",
+                "Links that broke with a message on its way",
+            )?,
+            holds_ended: counter(
+                "holds_ended_total",
+                "Breakers let go of because their subscriber was gone",
+            )?,
             firsts_waiting: counting.gauge(
                 "delivery_acks_firsts_waiting",
                 "First deliveries that wait for their turn",

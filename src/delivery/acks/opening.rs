@@ -150,7 +150,7 @@ impl Acks {
             (courier, before, errands)
         };
         self.run_errands(&courier, errands);
-        self.moved(&opened.adopted);
+        self.adopted(&opened.adopted);
         // Also one that has not finished its greeting, and stands in no registry yet.
         if let Some(old) = before {
             old.set_subscriber(None);
@@ -159,15 +159,16 @@ impl Acks {
         }
         connection.set_subscriber(NonZeroU64::new(opened.subscriber.0));
         let owed = self.owed_on_arrival(&courier, opened.owed).await;
-        let found = Found { groups: opened.groups, owed };
-        let is_empty = found.groups.is_empty() && owed == 0;
+        let is_empty = opened.groups.is_empty() && owed == 0;
         if !is_empty {
             connection.keep_aside();
-            // What is accepted from here on finds the courier.
+            courier.catch_up(connection);
             if let Ok(newest) = self.store.newest().await {
                 courier.live_after(connection, newest);
             }
         }
+        // Whatever is not newer has its turn before that.
+        let found = Found { groups: opened.groups, owed, under_way: self.turns.mark() };
         let subscription = Arc::new(Subscription {
             acks: self,
             courier,

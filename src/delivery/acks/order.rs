@@ -4,7 +4,7 @@
 //! order. A ticket is taken when a message is handed in, and its turn comes when all earlier tickets
 //! of the same publisher are done.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -24,18 +24,28 @@ pub struct Publisher {
     pub ordering_key: Option<Arc<str>>,
 }
 
-/// Lanes pass each other; on a strict hub all messages of a publisher have the same.
 /// Places in all queues together, of which an ordinary message takes none beyond.
 pub(super) const OPEN_MAX: usize = 65_536;
 
+/// Lanes pass each other; on a strict hub all messages of a publisher have the same.
 type Key = (HubName, Publisher, Lane);
 
 /// The queues of all publishers that have something under way.
 #[derive(Default)]
 pub(super) struct Turns {
-    /// The newest ticket of each publisher.
-    newest: Mutex<HashMap<Key, watch::Receiver<bool>>>,
+    under_way: Mutex<UnderWay>,
     open: AtomicUsize,
+    /// All tickets with a lower number are done.
+    done_before: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct UnderWay {
+    /// The newest ticket of each publisher.
+    newest: HashMap<Key, watch::Receiver<bool>>,
+    /// The numbers of all that are out.
+    numbers: BTreeSet<u64>,
+    next: u64,
 }
 
 /// A place in the queue of one publisher. To be dropped after its turn has come; that lets the next
@@ -43,6 +53,7 @@ pub(super) struct Turns {
 pub(super) struct Ticket {
     before: Option<watch::Receiver<bool>>,
     done: watch::Sender<bool>,
+    number: u64,
     key: Key,
     turns: Arc<Turns>,
 }
@@ -73,8 +84,23 @@ impl Turns {
         let key = (hub.clone(), publisher.clone(), lane);
         let (done, receiver) = watch::channel(false);
         self.open.fetch_add(1, Ordering::AcqRel);
-        let before = self.newest.lock().insert(key.clone(), receiver);
-        Ticket { before, done, key, turns: self.clone() }
+        let mut under_way = self.under_way.lock();
+        let number = under_way.next;
+        under_way.next += 1;
+        under_way.numbers.insert(number);
+        let before = under_way.newest.insert(key.clone(), receiver);
+        Ticket { before, done, number, key, turns: self.clone() }
+    }
+
+    /// This moment, for [`Turns::passed`].
+    pub(super) fn mark(&self) -> u64 {
+        self.under_way.lock().next
+    }
+
+    /// Completes when every ticket is done that was out at a moment, whosever it is.
+    pub(super) async fn passed(&self, mark: u64) {
+        // The sender lives as long as this.
+        let _ = self.done_before.subscribe().wait_for(|before| *before >= mark).await;
     }
 }
 
@@ -91,12 +117,17 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut newest = self.turns.newest.lock();
+        let mut under_way = self.turns.under_way.lock();
+        let newest = &mut under_way.newest;
         let own = newest.get(&self.key).is_some_and(|own| own.same_channel(&self.done.subscribe()));
         if own {
             newest.remove(&self.key);
         }
-        drop(newest);
+        under_way.numbers.remove(&self.number);
+        let before = under_way.numbers.first().copied().unwrap_or(under_way.next);
+        // Under the lock, so that it only grows.
+        self.turns.done_before.send_if_modified(|own| std::mem::replace(own, before) != before);
+        drop(under_way);
         self.turns.open.fetch_sub(1, Ordering::AcqRel);
         self.done.send_replace(true);
     }
@@ -128,6 +159,27 @@ mod tests {
         drop(first);
         assert!(is_first(&mut second).await);
         drop((second, foreign, urgent));
-        assert!(turns.is_idle() && turns.newest.lock().is_empty());
+        assert!(turns.is_idle() && turns.under_way.lock().newest.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_moment_has_passed_when_all_that_was_under_way_then_is_done() {
+        let (turns, hub, own) = turns();
+        let passes = async |mark| {
+            let passed = turns.passed(mark);
+            tokio::time::timeout(std::time::Duration::from_secs(1), passed).await.is_ok()
+        };
+        assert!(passes(turns.mark()).await, "nothing is");
+        let first = turns.ticket(&hub, &own, Lane::Normal);
+        let urgent = turns.ticket(&hub, &own, Lane::Urgent);
+        let mark = turns.mark();
+        let later = turns.ticket(&hub, &own, Lane::Raised);
+        drop(urgent);
+        assert!(!passes(mark).await);
+        drop(first);
+        assert!(passes(mark).await, "what came later does not count");
+        assert!(!passes(turns.mark()).await);
+        drop(later);
+        assert!(passes(turns.mark()).await);
     }
 }

@@ -9,7 +9,7 @@ use super::courier::{Courier, Errands};
 use super::engine::Acks;
 use super::hub::AckMode;
 use super::message::{message_of, which};
-use crate::connections::{Connection, End, Witness};
+use crate::connections::{Connection, Witness};
 use crate::delivery::outlet::{Delivery, DeliveryError};
 use crate::delivery::pair::{State, Why};
 use crate::model::GroupName;
@@ -59,6 +59,8 @@ pub struct Subscription {
 pub(super) struct Found {
     pub(super) groups: Vec<GroupName>,
     pub(super) owed: u64,
+    /// The moment until which publishes were under way that may be owed already.
+    pub(super) under_way: u64,
 }
 
 impl Delivery {
@@ -68,11 +70,10 @@ impl Delivery {
         let Some(number) = connection.set_subscriber(None) else { return };
         connection.set_witness(None);
         let Some(courier) = acks.courier(SubscriberId(number.get())) else { return };
-        let failed = matches!(connection.ended(), Some(End::SendTimedOut));
         acks.note_gap(courier.subscriber, connection.ended());
-        let errands = courier.detach(connection, failed);
+        let errands = courier.detach(connection);
         acks.run_errands(&courier, errands);
-        acks.forget_if_idle(&courier);
+        acks.lost(&courier);
         let away = acks.store.away(courier.subscriber, connection.id().clone(), acks.now());
         match away.await {
             Ok(departed) => acks.moved(&departed.moved),
@@ -90,7 +91,7 @@ impl Delivery {
         let Some((acks, subscriber)) = self.subscriber_of(connection) else { return Ok(true) };
         match acks.store.join(subscriber, group.clone(), acks.now()).await? {
             Joined::Member { adopted } => {
-                acks.moved(&adopted);
+                acks.adopted(&adopted);
                 Ok(true)
             }
             Joined::Gone => Ok(true),

@@ -3,6 +3,7 @@
 //! Time is paused: the tests wait for minutes and take milliseconds.
 
 mod breaking;
+mod breaking_links;
 mod chaos;
 mod coming_back;
 mod live;

@@ -67,6 +67,12 @@ impl Ledger {
         owed.take(limit).collect()
     }
 
+    /// Which of these nobody may come back as.
+    pub(in crate::store) fn gone_of(&self, mut ids: Vec<SubscriberId>) -> Vec<SubscriberId> {
+        ids.retain(|id| !self.subscribers.contains_key(id));
+        ids
+    }
+
     pub(in crate::store) fn owed_count(&self, subscriber: SubscriberId) -> u64 {
         let Some(found) = self.subscribers.get(&subscriber) else { return 0 };
         if found.owed().last().is_none_or(|last| *last <= self.durable) {

@@ -185,6 +185,10 @@ impl Store for LocalStore {
         async move { Ok(page_of(read.await?)) }.boxed()
     }
 
+    fn gone(&self, subscribers: Vec<SubscriberId>) -> Answer<Vec<SubscriberId>> {
+        self.read(|ledger| ledger.gone_of(subscribers))
+    }
+
     fn owed_count(&self, subscriber: SubscriberId) -> Answer<u64> {
         self.read(|ledger| ledger.owed_count(subscriber))
     }

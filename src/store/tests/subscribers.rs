@@ -225,3 +225,19 @@ fn who_it_was_is_known_until_the_receipt_goes_whatever_becomes_of_the_files() {
     while world.sweep().more {}
     assert_eq!(world.receipt("m"), None);
 }
+
+#[test]
+fn the_store_says_who_will_not_come_back() {
+    with_each_store(|world| {
+        let a = world.session("u", "tab", "c1");
+        let b = world.open("v", None, "c2").subscriber;
+        let gone = |world: &World| world.wait(world.store.gone(vec![a, b]));
+        assert_eq!(gone(world), []);
+        world.lose(a, "c1");
+        world.lose(b, "c2");
+        assert_eq!(gone(world), [b], "a session may come back");
+        world.pass(121);
+        world.sweep();
+        assert_eq!(gone(world), [a, b]);
+    });
+}

@@ -1,8 +1,10 @@
 // The circuit breaker of a subscriber: its whole circle, what it costs others (nothing), and an operator's hand on it.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { acknowledged, client, dead, office, operator, QUEUE, receipt } from "./support/office.mjs";
+import { build, WEBSOCKETS_JSON } from "./support/client.mjs";
+import { acknowledged, client, CLIENT, dead, join, office, operator, QUEUE, receipt } from "./support/office.mjs";
 import { call } from "./support/http.mjs";
+import { Proxy } from "./support/proxy.mjs";
 import { eventually } from "./support/wait.mjs";
 
 const BREAKERS = "/api/v1/admin/breakers";
@@ -71,6 +73,45 @@ describe("a subscriber's breaker", { concurrency: 4 }, () => {
     assert.equal(await state(), "Closed");
     assert.equal((await dead(server)).count, 0);
     assert.deepEqual(well.news.items.map((own) => own.messageId), ids, "each once still");
+  });
+
+  test("opens for a client whose link breaks at each delivery, also while it is away", { timeout: 60_000 }, async (t) => {
+    const server = await office(t, { patience: 60_000, delivery: DELIVERY, ttl: 60 });
+    const proxy = await Proxy.to(t, server.url);
+    const well = await client(t, server);
+    let deadly = true;
+    const id = "dies-of-it";
+    const deliveries = [];
+    const loop = async () => {
+      const own = build(t, `${proxy.url}/hubs/tasks?acks=method&clientId=${id}`, WEBSOCKETS_JSON, { key: CLIENT });
+      own.on("News", ({ messageId }) => {
+        deliveries.push(messageId);
+        if (deadly) proxy.cut();
+        else own.invoke("AcknowledgeMessage", messageId).catch(() => {});
+      });
+      own.onclose(() => !server.program.end && setTimeout(() => loop().catch(() => {}), 20));
+      await own.start();
+      return own;
+    };
+    await join(server, "crash", await loop());
+    await acknowledged(server, "deadly", { audience: { group: "crash" } });
+    const subscriber = await subscriberOf(server, "deadly");
+    await eventually(async () => (await breakers(server)).open === 1, "it opens", 10_000);
+    assert.deepEqual((await breakers(server)).listed, [{ subscriber, state: "Open" }]);
+    assert.equal(deliveries.length, FAILURES, "each was one failure");
+    assert.equal((await acknowledged(server, "others", { audience: { all: true } })).targeted, 2);
+    await eventually(async () => (await receipt(server, "others")).acknowledged === 1, "others go on");
+    assert.deepEqual(well.news.items.map((own) => own.messageId), ["others"]);
+
+    // The probe breaks the link again; then it is answered.
+    await eventually(() => deliveries.length > FAILURES, "a probe comes", 3 * OPEN_MS);
+    await eventually(async () => (await breakers(server)).open === 1, "it is open again", 2_000);
+    assert.deepEqual(new Set(deliveries), new Set(["deadly"]), "the oldest alone");
+    const before = deliveries.length;
+    deadly = false;
+    await eventually(async () => (await receipt(server, "others")).acknowledged === 2, "everything it owed", 3 * OPEN_MS);
+    assert.deepEqual(deliveries.slice(before), ["deadly", "others"]);
+    assert.deepEqual((await breakers(server)).listed, []);
   });
 
   test("stays closed for who refuses messages: an answer is an answer", { timeout: 30_000 }, async (t) => {

@@ -58,6 +58,8 @@ describe("health", { concurrency: 2 }, () => {
     assert.deepEqual([own.hubName, own.virtualKeyId, own.transportType], ["tasks", 1, "WebSockets"]);
     assert.ok(own.groups.includes("task-7"), JSON.stringify(own.groups));
     assert.ok(own.roundTripMs > 0 && own.roundTripMs < 5_000, String(own.roundTripMs));
+    // The stock client says so by itself, on a WebSocket, too.
+    assert.match(own.userAgent, /^Microsoft SignalR\//);
     assert.match(own.connectionDuration, /^00:0\d:\d\d/);
     const group = await look(server, "/health/signalr/connections/group/task-7", server.key);
     assert.deepEqual(group.json.connections.map(({ connectionId }) => connectionId), [a.connectionId]);

@@ -241,7 +241,7 @@ async fn a_probe_that_the_last_connection_took_with_it_does_not_hold_back_the_ne
     assert_eq!(client.got().await, ["m1"], "its breaker is open");
     client.socket.stop_reading();
     // The probe goes out and is not written when another connection takes over.
-    seconds(40).await;
+    seconds(33).await;
     let next = world.connect("a", AckMode::Method, false).await;
     next.catch_up().await;
     seconds(1).await;

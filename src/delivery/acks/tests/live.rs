@@ -1,8 +1,16 @@
 //! What is new while a client is sent what it was owed.
 
-use super::world::{Client, Plan, World, seconds, turn};
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures_util::poll;
+
+use super::world::{Client, Plan, World, publisher, seconds, turn};
 use crate::connections;
 use crate::delivery::acks::{AckMode, Config};
+use crate::delivery::event_from_json;
+use crate::delivery::lanes::Lane;
+use crate::model::{Audience, Envelope};
 use crate::store::Reason;
 
 /// A client that was away for a while, back in its groups, and not yet sent anything.
@@ -38,6 +46,73 @@ async fn what_one_publisher_sends_while_a_client_catches_up_keeps_its_order_acro
     }
     assert_eq!(world.pairs().await.pending, 0);
     assert_eq!(world.delivery.queue().in_flight, 0);
+}
+
+/// All of it is accepted before the client comes, and its turn comes when the client is there.
+#[tokio::test(start_paused = true)]
+async fn what_was_under_way_when_a_client_came_keeps_its_order_across_classes() {
+    let world = World::new().await;
+    world.client("a").await.leave(&world).await;
+    world.publish("m0").await;
+    let turns = world.acks().turns.clone();
+    let before = turns.ticket(&"hub".into(), &publisher(), Lane::Normal);
+    let first = world.delivery.publish_acknowledged(world.message("m1", "[{}]"));
+    let mut second = pin!(world.ordinary("o2"));
+    assert!(poll!(second.as_mut()).is_pending(), "it has its place");
+    let third = world.delivery.publish_acknowledged(world.message("m3", "[{}]"));
+    let mut fourth = pin!(world.ordinary("o4"));
+    assert!(poll!(fourth.as_mut()).is_pending());
+    let coming = async {
+        turn().await;
+        assert_eq!(world.pairs().await.pending, 3, "the store has them all");
+        let client = world.connect("a", AckMode::Method, false).await;
+        assert_eq!(client.subscription.owed(), 3);
+        world.delivery.connected(&client.connection).await.unwrap();
+        world.join_group(&client, "g").await;
+        tokio::join!(client.catch_up(), async {
+            turn().await;
+            drop(before);
+        });
+        client
+    };
+    let (first, (), third, (), client) = tokio::join!(first, second, third, fourth, coming);
+    assert_eq!((first.unwrap().targeted, third.unwrap().targeted), (1, 1));
+    let expected = ["m0", "m1", "o2", "m3", "o4"];
+    assert_eq!(client.got().await, expected);
+    world.publish("m5").await;
+    assert_eq!(client.got().await.last().unwrap(), "m5");
+    for id in ["m0", "m1", "m3", "m5"] {
+        assert!(client.ack(id).await);
+    }
+    assert_eq!(world.pairs().await.pending, 0);
+}
+
+/// Nobody knew the client, and it was owed nothing when it came.
+#[tokio::test(start_paused = true)]
+async fn what_is_accepted_while_a_new_client_is_greeted_comes_before_what_is_ordinary_and_later() {
+    let world = World::new().await;
+    let client = world.connect("new", AckMode::Method, false).await;
+    assert!(!client.subscription.catches_up());
+    let mut message = world.message("m1", "[{}]");
+    message.envelope.audience = Audience::all();
+    assert_eq!(world.send(message).await.unwrap().targeted, 1);
+    client.subscription.replay().await;
+    world.delivery.connected(&client.connection).await.unwrap();
+    let event = event_from_json("o2", Bytes::from_static(b"[]")).unwrap();
+    let ordinary = Envelope::ordinary("hub".into(), Audience::all(), event.into());
+    world.delivery.publish(ordinary).await.unwrap();
+    assert_eq!(client.got().await, ["m1", "o2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_that_hangs_does_not_keep_a_client_from_what_it_is_owed() {
+    let world = World::new().await;
+    world.client("a").await.leave(&world).await;
+    world.publish("m1").await;
+    let _hangs = world.acks().turns.ticket(&"hub".into(), &publisher(), Lane::Normal);
+    let client = world.connect("a", AckMode::Method, false).await;
+    tokio::join!(client.catch_up(), seconds(2));
+    assert_eq!(client.got().await, ["m1"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -200,6 +200,7 @@ impl World {
             hub: "hub".into(),
             caller: Arc::new(Caller::of_user(name)),
             peer: None,
+            agent: None,
             transport: TransportKind::WebSockets,
             settings: Arc::new(Settings::default()),
             binary: true,
