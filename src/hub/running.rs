@@ -1,13 +1,15 @@
 //! From a method's function to one future that binds, calls, encodes and answers.
 
+use std::any::Any;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytestring::ByteString;
 use futures_util::future::BoxFuture;
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::task::coop::consume_budget;
 
 use super::argument::{Inputs, Queues};
@@ -176,14 +178,34 @@ pub(super) fn refused<H: Hub>(
     })
 }
 
-/// Keeps a panic of `inner` from taking the whole session down.
-pub(super) async fn guarded<T>(inner: impl Future<Output = T>) -> Result<T, HubError> {
-    let caught = futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(inner)).await;
-    caught.map_err(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned());
-        HubError::of_kind("Panic", text.unwrap_or_default())
-    })
+/// Keeps a panic of `inner` from taking the whole session down. No `async fn`: that would store
+/// `inner` twice.
+pub(super) fn guarded<T>(
+    inner: impl Future<Output = T>,
+) -> impl Future<Output = Result<T, HubError>> {
+    AssertUnwindSafe(inner).catch_unwind().map(|caught| caught.map_err(|panic| panicked(&*panic)))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> HubError {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    HubError::of_kind("Panic", text.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_guarded_is_stored_once() {
+        let inner = async {
+            let kept = [7_u8; 1_000];
+            std::future::pending::<()>().await;
+            kept[0]
+        };
+        let size = size_of_val(&inner);
+        assert!(size_of_val(&guarded(inner)) <= size + 2 * size_of::<usize>());
+    }
 }
