@@ -219,7 +219,7 @@ impl Courier {
     /// Sees to it that somebody looks when the next pair is due. What is done takes no memory.
     pub(super) fn plan(&self, desk: &mut Desk, errands: &mut Errands) {
         if let Some(at) = errands.look_at {
-            if desk.look_at.is_some_and(|own| own <= at) {
+            if desk.look_at.is_some_and(|own| own < at) {
                 errands.look_at = None;
             } else {
                 desk.look_at = Some(at);
