@@ -121,7 +121,7 @@ impl<H: Hub> Session<H> {
         // was here before is first sent what it is owed.
         if let Some(own) = seat.core.subscription().filter(|own| !own.catches_up()) {
             // What was accepted since it came, too.
-            own.replay().await;
+            own.replay_first().await;
         }
         if let Err(error) = delivery.connected(&seat.core.connection).await {
             return Err(Farewell::unwelcome(&error.into(), options.detailed_errors));

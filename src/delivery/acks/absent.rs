@@ -66,7 +66,10 @@ impl Acks {
         }
         let mut couriers = self.couriers.write();
         // Under the map's lock, so that nobody attaches to a courier that is being forgotten.
-        let goes = may_go(courier);
+        // Another one may have its place by now.
+        let has_place =
+            couriers.get(&courier.subscriber).is_some_and(|own| Arc::ptr_eq(own, courier));
+        let goes = has_place && may_go(courier);
         if goes {
             couriers.remove(&courier.subscriber);
             self.absent.remove(courier.subscriber);

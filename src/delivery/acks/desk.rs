@@ -172,6 +172,8 @@ impl Desk {
         }
         self.cursor = None;
         self.blocked = false;
+        // It is met again, and stops the reading again if it must.
+        self.stopped_at = None;
         self.again.clear();
     }
 

@@ -7,7 +7,7 @@
 //! something ordinary before it. Nothing is read until the turns have come that were due when the place
 //! was taken, so that it is known which those are.
 //! When the owed ones are out, what waits aside is let in. Within bounds: what has no room aside, and
-//! all that comes after it, waits in the store until then.
+//! all that was accepted after it, waits in the store until then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,8 @@ use crate::store::{MessageSeq, Spent};
 
 /// How long a replay may take before its client's live messages begin. What is left follows.
 const REPLAY_MAX: Duration = Duration::from_secs(10);
+/// The same for a client that is new.
+const REPLAY_FIRST_MAX: Duration = Duration::from_secs(1);
 /// Longer than turns of a healthy store take. If it does not come to an end, what is owed must not wait
 /// for it: then an ordinary message may come later than it should.
 const TURNS_MAX: Duration = Duration::from_secs(1);
@@ -59,6 +61,11 @@ impl Live {
         } else {
             self.reached = false;
         }
+    }
+
+    /// That message comes behind what waits aside, and so does all that was accepted later.
+    fn new_from(&mut self, seq: MessageSeq) {
+        self.after = self.after.min(MessageSeq(seq.0.saturating_sub(1)));
     }
 
     /// The owed ones are read again from the first on.
@@ -103,8 +110,14 @@ impl Courier {
             // The store's next sweep says so.
             return true;
         }
-        let has_room = live.room > 0 && !live.overflowed && self.hub.order == DeliveryOrder::First;
-        if !has_room {
+        // Its turn is so late that reading has begun: it is read with the others.
+        let is_late = link.begun && message.seq <= live.after;
+        if is_late || self.hub.order == DeliveryOrder::Strict {
+            desk.fall_behind(message.seq);
+            return true;
+        }
+        if live.room == 0 || live.overflowed {
+            live.new_from(message.seq);
             desk.fall_behind(message.seq);
             return true;
         }
@@ -120,6 +133,7 @@ impl Courier {
                 true
             }
             Some(PutAside::NoRoom) | None => {
+                live.new_from(message.seq);
                 desk.fall_behind(message.seq);
                 true
             }
@@ -128,6 +142,20 @@ impl Courier {
                 self.has_caught_up(desk, errands);
                 false
             }
+        }
+    }
+
+    /// Turns are late: what waits aside may have others of its publisher behind it that must not be
+    /// read before it.
+    fn read_no_further_than_aside(&self, connection: &Connection) {
+        let mut desk = self.desk.lock();
+        if !desk.is_linked_to(connection.id()) {
+            return;
+        }
+        let Some(Work { live: Some(live), flights, .. }) = desk.work.as_deref_mut() else { return };
+        let aside = |(_, flight): &(&MessageSeq, &Flight)| flight.pair.state() == State::Queued;
+        if let Some((first, _)) = flights.iter().find(aside) {
+            live.new_from(*first);
         }
     }
 
@@ -173,9 +201,21 @@ impl Subscription {
     /// Groups are settled: what is owed is appended now, in order of acceptance. Completes when
     /// nothing more is owed, the outbox is full, or after ten seconds; live messages may follow.
     pub async fn replay(&self) {
+        self.replay_within(REPLAY_MAX).await;
+    }
+
+    /// What a new client is owed, accepted since it came. It is short, and nobody listens to the
+    /// client meanwhile.
+    pub async fn replay_first(&self) {
+        self.replay_within(REPLAY_FIRST_MAX).await;
+    }
+
+    async fn replay_within(&self, at_most: Duration) {
         if let Some(found) = &self.found {
             let passed = self.acks.turns.passed(found.under_way);
-            let _ = tokio::time::timeout(TURNS_MAX, passed).await;
+            if tokio::time::timeout(TURNS_MAX, passed).await.is_err() {
+                self.courier.read_no_further_than_aside(&self.connection);
+            }
         }
         self.begin();
         let caught_up = async {
@@ -190,7 +230,7 @@ impl Subscription {
                 look = REPLAY_LOOK.min(look * 2);
             }
         };
-        let _ = tokio::time::timeout(REPLAY_MAX, caught_up).await;
+        let _ = tokio::time::timeout(at_most, caught_up).await;
         self.courier.withdraw(&self.connection);
     }
 

@@ -87,6 +87,58 @@ async fn what_was_under_way_when_a_client_came_keeps_its_order_across_classes() 
     assert_eq!(world.pairs().await.pending, 0);
 }
 
+/// As many are accepted before the client comes as find no room aside, and their turns come then.
+#[tokio::test(start_paused = true)]
+async fn what_was_under_way_and_finds_no_room_aside_keeps_its_order() {
+    let connections =
+        connections::Config { outbox_messages_max: 4, ..connections::Config::default() };
+    let world = World::with(Plan { connections, ..Plan::default() }).await;
+    world.client("a").await.leave(&world).await;
+    world.publish("m0").await;
+    let turns = world.acks().turns.clone();
+    let before = turns.ticket(&"hub".into(), &publisher(), Lane::Normal);
+    let ids: Vec<String> = (0..10).map(|n| format!("m{n}")).collect();
+    let accepted = ids[1..]
+        .iter()
+        .map(|id| world.delivery.publish_acknowledged(world.message(id, "[{}]")))
+        .collect::<Vec<_>>();
+    turn().await;
+    let client = world.connect("a", AckMode::Method, false).await;
+    assert_eq!(client.subscription.owed(), 10, "all were accepted before it came");
+    tokio::join!(client.catch_up(), async {
+        turn().await;
+        drop(before);
+    });
+    futures_util::future::try_join_all(accepted).await.unwrap();
+    seconds(1).await;
+    assert_eq!(client.got().await, ids, "in order, each once");
+}
+
+/// Of one publisher's two the first is put aside, and the turn of the second does not come.
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_does_not_come_lets_nothing_pass_what_waits_aside() {
+    let world = World::new().await;
+    world.client("a").await.leave(&world).await;
+    world.publish("m0").await;
+    let turns = world.acks().turns.clone();
+    let before = turns.ticket(&"hub".into(), &publisher(), Lane::Normal);
+    let first = world.delivery.publish_acknowledged(world.message("m1", "[{}]"));
+    let hangs = turns.ticket(&"hub".into(), &publisher(), Lane::Normal);
+    let second = world.delivery.publish_acknowledged(world.message("m2", "[{}]"));
+    turn().await;
+    let client = world.connect("a", AckMode::Method, false).await;
+    world.delivery.connected(&client.connection).await.unwrap();
+    world.join_group(&client, "g").await;
+    drop(before);
+    first.await.unwrap();
+    tokio::join!(client.catch_up(), seconds(3));
+    assert_eq!(client.got().await[..2], ["m0", "m1"]);
+    drop(hangs);
+    second.await.unwrap();
+    seconds(1).await;
+    assert_eq!(client.got().await, ["m0", "m1", "m2"], "in order, each once");
+}
+
 /// Nobody knew the client, and it was owed nothing when it came.
 #[tokio::test(start_paused = true)]
 async fn what_is_accepted_while_a_new_client_is_greeted_comes_before_what_is_ordinary_and_later() {
