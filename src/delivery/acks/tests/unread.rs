@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::world::{Client, Plan, World, turn};
-use crate::delivery::acks::{Config, DeliveryOrder};
+use crate::delivery::Force;
+use crate::delivery::acks::{Config, DeliveryOrder, Destination};
 use crate::store::{PairStatus, Reason, SimulatedDisk, Which};
 
 /// Waits are short, and real: the store has a thread of its own.
@@ -79,6 +80,26 @@ async fn on_a_strict_hub_what_comes_behind_it_waits() {
     }
     assert_eq!(client.got().await, ["m0", "m1", "m2", "m3"]);
     assert_eq!(world.pairs().await.acknowledged, 4);
+}
+
+#[tokio::test]
+async fn an_operators_hold_ends_a_stop_at_what_was_not_read() {
+    let mut plan = plan(DeliveryOrder::Strict);
+    (plan.config.backoff_ms_min, plan.config.backoff_ms_max) = (60_000, 3_600_000);
+    let (world, disk) = owed(plan, 3).await;
+    disk.fail_reads("text-1", 1);
+    let client = world.client("a").await;
+    let own = Destination::Subscriber(client.subscription.subscriber());
+    while client.subscription.courier.desk.lock().stopped_at.is_none() {
+        turn().await;
+    }
+    assert_eq!(client.got().await, ["m0"]);
+    assert!(client.ack("m0").await);
+    assert!(world.delivery.force_breaker(own, Force::Open));
+    assert!(world.delivery.force_breaker(own, Force::Auto));
+    assert_eq!(gets(&client, 2).await, ["m0", "m1"]);
+    assert!(client.ack("m1").await);
+    assert_eq!(gets(&client, 3).await, ["m0", "m1", "m2"]);
 }
 
 #[tokio::test]
