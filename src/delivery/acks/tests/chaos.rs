@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::world::{Client, Plan, World, seconds};
+use super::world::{Client, Plan, World, publisher, seconds, turn};
 use crate::connections;
-use crate::delivery::acks::Config;
+use crate::delivery::acks::{AckMode, Config};
+use crate::delivery::lanes::Lane;
 
 /// A small generator, so that a seed is a story.
 struct Dice(u64);
@@ -122,5 +123,60 @@ async fn story(seed: u64) {
 async fn whatever_happens_each_message_is_handled_by_each_subscriber() {
     for seed in [1, 7, 42, 20_261_124] {
         story(seed).await;
+    }
+}
+
+/// A publisher's burst has its turns at any moment of a client's coming back, with little room.
+async fn burst(seed: u64) {
+    let mut dice = Dice(seed);
+    let connections = connections::Config {
+        outbox_messages_max: 2 + dice.roll(12) as usize,
+        ..connections::Config::default()
+    };
+    let config = Config { page_messages: 1 + dice.roll(6) as usize, ..Config::default() };
+    let world = World::with(Plan { config, connections, ..Plan::default() }).await;
+    world.client("a").await.leave(&world).await;
+    let owed = 1 + dice.roll(4);
+    let ids: Vec<String> = (0..owed + 1 + dice.roll(20)).map(|n| format!("m{n}")).collect();
+    let (first, then) = ids.split_at(owed as usize);
+    for id in first {
+        world.publish(id).await;
+    }
+    let turns = world.acks().turns.clone();
+    let before = turns.ticket(&"hub".into(), &publisher(), Lane::Normal);
+    let accept = |id: &String| world.delivery.publish_acknowledged(world.message(id, "[{}]"));
+    let early = dice.roll(1 + then.len() as u64) as usize;
+    let mut accepted: Vec<_> = then[..early].iter().map(accept).collect();
+    turn().await;
+    let client = world.connect("a", AckMode::Method, false).await;
+    world.delivery.connected(&client.connection).await.unwrap();
+    let (waits, some) = (dice.roll(8), dice.roll(3));
+    tokio::join!(client.catch_up(), async {
+        for _ in 0..waits {
+            tokio::task::yield_now().await;
+        }
+        drop(before);
+        for _ in 0..some {
+            tokio::task::yield_now().await;
+        }
+        accepted.extend(then[early..].iter().map(accept));
+        futures_util::future::join_all(accepted).await;
+    });
+    let mut acked = 0;
+    for _ in 0..40 {
+        let got = client.got().await;
+        for id in &got[acked..] {
+            assert!(client.ack(id).await);
+        }
+        acked = got.len();
+        seconds(1).await;
+    }
+    assert_eq!(client.got().await, ids, "seed {seed}: in order, each once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_back_in_the_middle_of_a_burst_sees_it_in_order() {
+    for seed in 1..=200 {
+        burst(seed).await;
     }
 }
