@@ -6,6 +6,7 @@
 //! A user of the crate begins with [`Builder`]; the binary does the same in [`product`].
 
 mod builder;
+pub(crate) mod file_limit;
 mod gate;
 mod health;
 mod options;

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::builder::{Builder, Server};
+use super::file_limit;
 use super::gate::KeyGate;
 use super::options::{HubRouteOptions, ServerOptions};
 use crate::auth::{Anonymous, Authenticator, KeyNotice, Keys, ServiceKeyConfig};
@@ -44,6 +45,7 @@ pub fn run(config: Config) -> ExitCode {
 
 async fn serve(config: &Config) -> Result<ExitCode, AnyError> {
     let mut signals = Signals::new()?;
+    file_limit::outlive()?;
     let keys = Keys::from_config(&config.auth, &config.admin, config.server.only_loopback())?;
     let registry = Registry::new();
     let store = open_store(config, &registry).await?;
@@ -221,20 +223,13 @@ fn failed(error: &AnyError) -> ExitCode {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// Nobody waits for it. That it is heard of keeps it from ending the process.
-    _file_too_long: Signal,
 }
-
-/// SIGXFSZ: a file may not grow beyond a limit (`ulimit -f`). For whoever writes it is an error like
-/// that of a full disk.
-const FILE_TOO_LONG: SignalKind = SignalKind::from_raw(25);
 
 impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            _file_too_long: signal(FILE_TOO_LONG)?,
         })
     }
 

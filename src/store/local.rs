@@ -1,6 +1,7 @@
 //! The store of one node: the ledger behind a lock, and in embedded mode a log before it.
 
 mod content;
+mod reports;
 mod serving;
 mod unheard;
 
@@ -23,6 +24,7 @@ use super::log::{Files, Reading};
 use super::metrics::Metrics;
 use super::names::Moment;
 use super::writer::{Done, Job, Purpose, Writer};
+use reports::Reports;
 use unheard::Unheard;
 
 /// A store that belongs to one process.
@@ -48,6 +50,8 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     /// What came of calls whose callers are gone.
     pub(super) unheard: Unheard,
+    /// What was said of contents that were not read.
+    reports: Reports,
 }
 
 impl LocalStore {
@@ -159,6 +163,7 @@ impl Shared {
             health: Mutex::new(health),
             metrics,
             unheard: Unheard::default(),
+            reports: Reports::default(),
         }
     }
 

@@ -3,7 +3,8 @@
 //! In a batch, changes that must be kept (answers, sessions) come first and acceptances last. When a
 //! batch cannot be written, the acceptances are taken back and refused, and the others are written
 //! with the space of the reserve. When even that fails they stay to be written, and until they are,
-//! nothing new is taken.
+//! nothing new is taken. A file that may not grow longer needs another file instead: it is begun for
+//! what must be kept.
 //!
 //! The reserve has room for one record per owed pair: its end, which may be a dead letter. Nothing
 //! else may take that room ([`Purpose`]), so a death cannot fail for space.
@@ -143,20 +144,22 @@ impl Writer {
         let batch =
             Batch { before_acceptances: ledger.journal.mark(), newest_before: ledger.newest() };
         drop(ledger);
-        let accepted = match &self.trouble {
-            None => self.run_all(acceptances),
-            Some(trouble) => {
-                let error = trouble.error.clone();
-                acceptances.into_iter().for_each(|job| _ = (job.run)(Err(error.clone())));
-                Vec::new()
-            }
+        let was_sound = self.trouble.is_none();
+        let accepted = if was_sound {
+            self.run_all(acceptances)
+        } else {
+            self.refuse(acceptances);
+            Vec::new()
         };
         let Err(error) = self.write() else {
             tell(done.into_iter().chain(accepted), Ok(()));
             return;
         };
         self.failed(&error);
-        self.take_back(&batch);
+        // In trouble there was nothing new, and the journal may end with how a new file opens.
+        if was_sound {
+            self.take_back(&batch);
+        }
         let why = self.why();
         tell(accepted, Err(why));
         let outcome = self.write().map_err(|error| {
@@ -196,8 +199,24 @@ impl Writer {
         self.trouble.as_ref().map_or(StoreError::Closed, |trouble| trouble.error.clone())
     }
 
-    /// Writes the journal. On success the ledger shows what was in it.
+    /// Writes the journal. What is in no file that may grow goes to a new one, once new messages
+    /// are refused: a limit of each file leaves room for the ends of those that were accepted.
     fn write(&mut self) -> std::io::Result<()> {
+        let Err(error) = self.write_to_head() else { return Ok(()) };
+        let is_too_long = error.kind() == std::io::ErrorKind::FileTooLarge;
+        // Where an empty file has no room, another has none either.
+        if !is_too_long || self.trouble.is_none() || self.log.head_bytes() == 0 {
+            return Err(error);
+        }
+        let head = self.log.rotate()?;
+        // After what waits, as its sums count that already. What was said before this opening has
+        // its home in the older file: it is said again before that goes.
+        self.shared.ledger.lock().open_segment(head);
+        self.write_to_head()
+    }
+
+    /// Writes the journal to the newest file. On success the ledger shows what was in it.
+    fn write_to_head(&mut self) -> std::io::Result<()> {
         let bytes = std::mem::take(&mut self.shared.ledger.lock().journal.bytes);
         let written = if bytes.is_empty() { Ok(0) } else { self.write_bytes(&bytes) };
         let mut ledger = self.shared.ledger.lock();

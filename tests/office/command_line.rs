@@ -198,3 +198,19 @@ async fn the_files_of_a_server_that_does_not_run_are_opened() {
     let memory = [("CONDUIT__STORE__MODE", "memory")];
     assert_eq!(run(&["list", "--offline"], &memory).await, not_done());
 }
+
+#[tokio::test]
+async fn the_files_are_opened_under_a_limit_on_their_length() {
+    let folder = Folder::new();
+    drop(opened(&folder.0));
+    // Two KiB at least: too few for the reserve, which is taken when the store is opened.
+    let limited = tokio::process::Command::new("sh")
+        .args(["-c", "ulimit -f 4; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_conduit-realtime")])
+        .args(["dead-letters", "list", "--offline"])
+        .env("CONDUIT__STORE__PATH", &folder.0)
+        .env("CONDUIT__STORE__RESERVE_MIB", "128")
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(limited.status.code(), Some(0), "{limited:?}");
+}

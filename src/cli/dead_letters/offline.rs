@@ -20,6 +20,7 @@ use crate::config::{Config, Environment, Overrides};
 use crate::connections::{self, Connections};
 use crate::delivery::{self, AckMetrics, Delivery, Keeping};
 use crate::publish::{self, Door, Publish, WebhookMetrics, Webhooks};
+use crate::server::file_limit;
 use crate::store::{self, LocalStore, Mode};
 
 /// Asked for by the routes, known to nobody else: whoever may open the files needs no key.
@@ -31,7 +32,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Opens them. No session ends because of that, and no webhook is called.
+    /// Opens them, in a runtime. No session ends because of that, and no webhook is called.
     pub(super) fn open(overrides: &Overrides, environment: &Environment) -> Result<Self, String> {
         let config = Config::load(overrides, environment).map_err(|bad| bad.to_string())?;
         if config.store.mode == Mode::Memory {
@@ -41,6 +42,7 @@ impl Files {
         if !folder.is_dir() {
             return Err(format!("there is no store in {}", folder.display()));
         }
+        file_limit::outlive().map_err(|error| error.to_string())?;
         let registry = Registry::new();
         let routes = routes(&config, &registry).map_err(|error| error.to_string())?;
         Ok(Self { routes })

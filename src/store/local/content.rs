@@ -6,6 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::ready;
 
 use super::LocalStore;
+use super::reports::Reports;
 use crate::store::dead_letter::WholeLetter;
 use crate::store::disk::DiskFile;
 use crate::store::interface::{Answer, StoreError};
@@ -76,8 +77,9 @@ impl LocalStore {
             return ready(Ok(Whole::of(halves.into_iter().map(|half| half.value)))).boxed();
         }
         let deadline = self.shared.config.deadline();
+        let shared = self.shared.clone();
         let read = async move {
-            let reading = tokio::task::spawn_blocking(move || read_all(halves));
+            let reading = tokio::task::spawn_blocking(move || read_all(halves, &shared.reports));
             match tokio::time::timeout(deadline, reading).await {
                 Ok(read) => read.map_err(|_panic| StoreError::Closed),
                 Err(_elapsed) => Err(StoreError::Deadline),
@@ -88,7 +90,7 @@ impl LocalStore {
 }
 
 /// Neighbours of one message share what is read once.
-fn read_all<T: HasContent>(halves: Vec<Half<T>>) -> Whole<T> {
+fn read_all<T: HasContent>(halves: Vec<Half<T>>, reports: &Reports) -> Whole<T> {
     let mut whole = Whole { read: Vec::new(), not_read: Vec::new() };
     let mut last: Option<(MessageSeq, Result<Content, NotRead>)> = None;
     for Half { mut value, seq, rest } in halves {
@@ -100,7 +102,7 @@ fn read_all<T: HasContent>(halves: Vec<Half<T>>) -> Whole<T> {
         let (_, content) = last.insert(known.unwrap_or_else(|| {
             let content = content_at(&*file, place);
             if let Err(error) = &content {
-                tracing::error!(%seq, ?error, "a message was not read from the store's log");
+                reports.not_read(seq, error);
             }
             (seq, content)
         }));

@@ -54,23 +54,25 @@ impl Reading {
         let mut numbers: Vec<SegmentNumber> =
             disk.names()?.iter().filter_map(|name| number_of(name)).collect();
         numbers.sort_unstable();
-        check_layouts(&*disk, &numbers)?;
         let files = Arc::new(Files::default());
         let mut lengths = BTreeMap::new();
         // What could not be mended is found again next time, so it is not in the note.
         let (mut noted, mut unmended) = (damage::read(&*disk, now)?, Damage::none(now));
         let mut found = Damage::none(now);
-        let mut expected = None;
-        for number in &numbers {
+        let (mut expected, mut is_checked) = (None, false);
+        for (index, number) in numbers.iter().enumerate() {
             let name = name_of(*number);
-            let mut file = disk.open(&name)?;
-            let mut bytes = vec![0; usize::try_from(file.length()?).unwrap_or(usize::MAX)];
-            file.read_at(&mut bytes, 0)?;
-            let is_last = Some(number) == numbers.last();
+            let (mut file, bytes) = whole(&*disk, &name)?;
+            let is_last = index + 1 == numbers.len();
             let sheet = Sheet::read(&bytes, &mut expected, is_last);
             let mut sheet = sheet.map_err(|layout| OpenError::layout(&name, layout))?;
             found.saved += sheet.records.len() as u64;
             let mut length = bytes.len() as u64;
+            if sheet.is_damaged() && !is_checked {
+                // Only now, so that sound files are read once. Those before have been read.
+                check_layouts(&*disk, &numbers[index + 1..], expected)?;
+                is_checked = true;
+            }
             if sheet.is_damaged() {
                 let cost = Damage {
                     saved: found.saved,
@@ -129,22 +131,28 @@ fn together(noted: Option<Damage>, unmended: Damage) -> Option<Damage> {
     }
 }
 
-/// Bytes of a file that its first record has nearly always.
-const BEGINNING_BYTES: usize = 4_096;
-
-/// Looks at how each file begins, before anything is changed.
-fn check_layouts(disk: &dyn Disk, numbers: &[SegmentNumber]) -> Result<(), OpenError> {
-    for number in numbers {
+/// Reads the files that come after the one to be mended, and changes nothing: whether there is a
+/// record that this version does not read. What is found is forgotten, and read again in its turn.
+fn check_layouts(
+    disk: &dyn Disk,
+    numbers: &[SegmentNumber],
+    mut expected: Option<u64>,
+) -> Result<(), OpenError> {
+    for (index, number) in numbers.iter().enumerate() {
         let name = name_of(*number);
-        let file = disk.open(&name)?;
-        let length = usize::try_from(file.length()?).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; length.min(BEGINNING_BYTES)];
-        file.read_at(&mut bytes, 0)?;
-        if let Found::Foreign(layout) = Found::at(&bytes, 0, 0) {
-            return Err(OpenError::layout(&name, layout));
-        }
+        let (_, bytes) = whole(disk, &name)?;
+        let sheet = Sheet::read(&bytes, &mut expected, index + 1 == numbers.len());
+        sheet.map_err(|layout| OpenError::layout(&name, layout))?;
     }
     Ok(())
+}
+
+/// A file and all that is in it.
+fn whole(disk: &dyn Disk, name: &str) -> io::Result<(Arc<dyn DiskFile>, Vec<u8>)> {
+    let file = disk.open(name)?;
+    let mut bytes = vec![0; usize::try_from(file.length()?).unwrap_or(usize::MAX)];
+    file.read_at(&mut bytes, 0)?;
+    Ok((file, bytes))
 }
 
 /// What stands at a place of a file.
@@ -187,6 +195,10 @@ impl Sheet {
     /// error is the layout of a record that this version does not read.
     fn read(bytes: &[u8], expected: &mut Option<u64>, is_last: bool) -> Result<Self, u8> {
         let mut sheet = Self::default();
+        // A file begins with a record of its own, whatever stood before.
+        if let Found::Foreign(layout) = Found::at(bytes, 0, 0) {
+            return Err(layout);
+        }
         let mut at = 0;
         while at < bytes.len() {
             let next = expected.unwrap_or_default();

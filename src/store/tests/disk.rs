@@ -25,6 +25,8 @@ struct State {
     name_history: Vec<BTreeMap<String, usize>>,
     /// How much may be written before the disk is full.
     room: Option<u64>,
+    /// How long a file may grow.
+    file_limit: Option<usize>,
     /// Operations until the disk answers no more.
     life: Option<u64>,
     /// Syncs that fail from now on.
@@ -88,12 +90,18 @@ impl SimulatedDisk {
     pub(crate) fn heal(&self) {
         let mut state = self.0.lock();
         (state.room, state.life, state.failing_syncs) = (None, None, 0);
+        state.file_limit = None;
         state.bad = Vec::new();
     }
 
     /// So many bytes more can be written; none: as many as one likes.
     pub(super) fn set_room(&self, room: Option<u64>) {
         self.0.lock().room = room;
+    }
+
+    /// No file may grow longer than this; none: as long as one likes.
+    pub(super) fn limit_files(&self, bytes: Option<usize>) {
+        self.0.lock().file_limit = bytes;
     }
 
     /// After so many operations the disk answers no more.
@@ -257,6 +265,9 @@ impl DiskFile for SimulatedFile {
         state.live()?;
         let offset = usize::try_from(offset).unwrap();
         let length = state.files[self.file].bytes.len();
+        if state.file_limit.is_some_and(|limit| offset + bytes.len() > limit.max(length)) {
+            return Err(ErrorKind::FileTooLarge.into());
+        }
         let grown = ((offset + bytes.len()).saturating_sub(length)) as u64;
         let fits = state.room.is_none_or(|room| grown <= room);
         // A full disk takes what fits.

@@ -20,6 +20,7 @@ const LAYOUT_1: &[u8] = include_bytes!("../../../tests/vectors/store/layout-1.lo
 /// When that was.
 const THEN: Moment = Moment(1_795_534_135_000);
 const FIRST: &str = "0000000001.log";
+const SECOND: &str = "0000000002.log";
 
 fn disk_with(bytes: &[u8]) -> SimulatedDisk {
     let disk = SimulatedDisk::default();
@@ -34,17 +35,21 @@ fn open(disk: &SimulatedDisk) -> Result<LocalStore, OpenError> {
     LocalStore::open_on(Arc::new(disk.clone()), small(), metrics(), THEN)
 }
 
+/// Where the record ends that begins there.
+fn end_of(log: &[u8], at: usize) -> usize {
+    at + 26 + u32::from_le_bytes(log[at + 4..at + 8].try_into().unwrap()) as usize
+}
+
+/// Where the nth record begins.
+fn start_of(log: &[u8], nth: usize) -> usize {
+    (0..nth).fold(0, |at, _| end_of(log, at))
+}
+
 /// The log with the layout of its nth record changed, checksum and all.
 fn with_layout(log: &[u8], nth: usize, layout: u8) -> Vec<u8> {
     let mut bytes = log.to_vec();
-    let mut at = 0;
-    let length_at = |bytes: &[u8], at: usize| {
-        26 + u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize
-    };
-    for _ in 0..nth {
-        at += length_at(&bytes, at);
-    }
-    let end = at + length_at(&bytes, at);
+    let at = start_of(log, nth);
+    let end = end_of(log, at);
     bytes[at + 21] = layout;
     let mut sum = crc32fast::Hasher::new();
     sum.update(&bytes[at..at + 22]);
@@ -167,14 +172,26 @@ fn a_log_of_another_layout_is_left_alone_and_the_refusal_names_the_layouts() {
 
 #[test]
 fn of_several_files_none_is_touched_when_one_is_of_another_layout() {
-    let mut damaged = LAYOUT_1.to_vec();
+    let (first, second) = LAYOUT_1.split_at(start_of(LAYOUT_1, 4));
+    let mut damaged = first.to_vec();
     damaged[200] ^= 1;
+    let behind_damage = [b"damage", &*with_layout(second, 0, 9)].concat();
+    for foreign in [with_layout(second, 0, 9), with_layout(second, 2, 9), behind_damage] {
+        let disk = disk_with(&damaged);
+        let file = Disk::open(&disk, SECOND).unwrap();
+        file.write_at(&foreign, 0).unwrap();
+        file.sync().unwrap();
+        assert!(matches!(open(&disk), Err(OpenError::Layout { found: 9, .. })));
+        assert_eq!(disk.names(), [FIRST, SECOND], "the damaged one was not set aside");
+        disk.damage(FIRST, |found| assert_eq!(*found, damaged));
+        disk.damage(SECOND, |found| assert_eq!(*found, foreign));
+    }
+    // It is the damage that is mended when all records are of layouts that are read.
     let disk = disk_with(&damaged);
-    let second = Disk::open(&disk, "0000000002.log").unwrap();
-    second.write_at(&with_layout(LAYOUT_1, 0, 9), 0).unwrap();
-    second.sync().unwrap();
-    assert!(matches!(open(&disk), Err(OpenError::Layout { found: 9, .. })));
-    assert_eq!(disk.names(), [FIRST, "0000000002.log"], "the damaged one was not set aside");
+    let file = Disk::open(&disk, SECOND).unwrap();
+    file.write_at(second, 0).unwrap();
+    file.sync().unwrap();
+    assert_eq!(open(&disk).unwrap().health().damage.map(|damage| damage.lost), Some(1));
 }
 
 /// Layout 1 was changed several times before anybody was given it.
