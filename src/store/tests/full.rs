@@ -99,7 +99,7 @@ fn when_files_may_grow_again_the_store_goes_on_and_loses_nothing_as_the_old_ones
     let stats = world.stats();
     for seed in 1..4 {
         world.cut(seed);
-        assert_eq!((world.owed_ids(a), world.stats()), (owed.clone(), stats.clone()));
+        assert_eq!((world.owed_ids(a), world.stats()), (owed.clone(), stats));
         assert!(world.store.health().is_good());
     }
 }
