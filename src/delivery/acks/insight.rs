@@ -57,15 +57,13 @@ impl Delivery {
         id: MessageId,
         tenant: Option<Tenant>,
     ) -> Result<Vec<Receipt>, NotAccepted> {
-        let acks = self.kept()?;
-        acks.settler.hurry(&*acks.store, acks.now());
+        let acks = self.up_to_date()?;
         Ok(acks.store.receipts(id, tenant).await?)
     }
 
     /// The counts of the store, restarts included.
     pub async fn delivery_stats(&self) -> Result<Stats, NotAccepted> {
-        let acks = self.kept()?;
-        acks.settler.hurry(&*acks.store, acks.now());
+        let acks = self.up_to_date()?;
         Ok(acks.store.stats().await?)
     }
 
@@ -108,8 +106,7 @@ impl Delivery {
         after: Option<DeadKey>,
         limit: usize,
     ) -> Result<DeadPage, NotAccepted> {
-        let acks = self.kept()?;
-        acks.settler.hurry(&*acks.store, acks.now());
+        let acks = self.up_to_date()?;
         Ok(acks.store.dead_letters(filter, after, limit).await?)
     }
 
@@ -120,8 +117,7 @@ impl Delivery {
         after: Option<DeadKey>,
         limit: usize,
     ) -> Result<DeadPage<WholeLetter>, NotAccepted> {
-        let acks = self.kept()?;
-        acks.settler.hurry(&*acks.store, acks.now());
+        let acks = self.up_to_date()?;
         Ok(acks.store.whole_letters(filter, after, limit).await?)
     }
 
@@ -162,6 +158,13 @@ impl Delivery {
             Some(acks) => acks.store.ready(acks.now()).await,
             None => Ok(()),
         }
+    }
+
+    /// With what was settled a moment ago on its way into the store, before it is asked.
+    pub(super) fn up_to_date(&self) -> Result<&Arc<Acks>, NotAccepted> {
+        let acks = self.kept()?;
+        acks.settler.hurry(&*acks.store, acks.now());
+        Ok(acks)
     }
 
     pub(super) fn kept(&self) -> Result<&Arc<Acks>, NotAccepted> {

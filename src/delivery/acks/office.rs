@@ -47,8 +47,7 @@ impl Delivery {
 
     /// Receipts of messages that expired for somebody, the last accepted first.
     pub async fn expired(&self, limit: usize) -> Result<Vec<Receipt>, NotAccepted> {
-        let acks = self.kept()?;
-        acks.settler.hurry(&*acks.store, acks.now());
+        let acks = self.up_to_date()?;
         Ok(acks.store.expired(limit).await?)
     }
 
@@ -61,8 +60,7 @@ impl Delivery {
         after: Option<DeathKey>,
         limit: usize,
     ) -> Result<Vec<Death>, NotAccepted> {
-        let acks = self.kept()?;
-        acks.settler.hurry(&*acks.store, acks.now());
+        let acks = self.up_to_date()?;
         Ok(acks.store.deaths(tenant.clone(), since, after, limit).await?)
     }
 

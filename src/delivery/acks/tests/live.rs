@@ -1,12 +1,14 @@
 //! What is new while a client is sent what it was owed.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::poll;
 
 use super::world::{Client, Plan, World, publisher, seconds, turn};
 use crate::connections;
+use crate::delivery::acks::order::{Ticket, Turns};
 use crate::delivery::acks::{AckMode, Config};
 use crate::delivery::event_from_json;
 use crate::delivery::lanes::Lane;
@@ -48,14 +50,20 @@ async fn what_one_publisher_sends_while_a_client_catches_up_keeps_its_order_acro
     assert_eq!(world.delivery.queue().in_flight, 0);
 }
 
+/// A client that is away and owed one message; what is published now waits for the ticket's turn.
+async fn away_in_front_of_a_burst(world: &World) -> (Arc<Turns>, Ticket) {
+    world.client("a").await.leave(world).await;
+    world.publish("m0").await;
+    let turns = world.acks().turns.clone();
+    let before = turns.ticket(&"hub".into(), &publisher(), Lane::Normal);
+    (turns, before)
+}
+
 /// All of it is accepted before the client comes, and its turn comes when the client is there.
 #[tokio::test(start_paused = true)]
 async fn what_was_under_way_when_a_client_came_keeps_its_order_across_classes() {
     let world = World::new().await;
-    world.client("a").await.leave(&world).await;
-    world.publish("m0").await;
-    let turns = world.acks().turns.clone();
-    let before = turns.ticket(&"hub".into(), &publisher(), Lane::Normal);
+    let (_, before) = away_in_front_of_a_burst(&world).await;
     let first = world.delivery.publish_acknowledged(world.message("m1", "[{}]"));
     let mut second = pin!(world.ordinary("o2"));
     assert!(poll!(second.as_mut()).is_pending(), "it has its place");
@@ -93,10 +101,7 @@ async fn what_was_under_way_and_finds_no_room_aside_keeps_its_order() {
     let connections =
         connections::Config { outbox_messages_max: 4, ..connections::Config::default() };
     let world = World::with(Plan { connections, ..Plan::default() }).await;
-    world.client("a").await.leave(&world).await;
-    world.publish("m0").await;
-    let turns = world.acks().turns.clone();
-    let before = turns.ticket(&"hub".into(), &publisher(), Lane::Normal);
+    let (_, before) = away_in_front_of_a_burst(&world).await;
     let ids: Vec<String> = (0..10).map(|n| format!("m{n}")).collect();
     let accepted = ids[1..]
         .iter()
@@ -118,10 +123,7 @@ async fn what_was_under_way_and_finds_no_room_aside_keeps_its_order() {
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_does_not_come_lets_nothing_pass_what_waits_aside() {
     let world = World::new().await;
-    world.client("a").await.leave(&world).await;
-    world.publish("m0").await;
-    let turns = world.acks().turns.clone();
-    let before = turns.ticket(&"hub".into(), &publisher(), Lane::Normal);
+    let (turns, before) = away_in_front_of_a_burst(&world).await;
     let first = world.delivery.publish_acknowledged(world.message("m1", "[{}]"));
     let hangs = turns.ticket(&"hub".into(), &publisher(), Lane::Normal);
     let second = world.delivery.publish_acknowledged(world.message("m2", "[{}]"));
